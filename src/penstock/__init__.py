@@ -1,0 +1,1 @@
+"""Penstock: files in, searchable vectors out."""

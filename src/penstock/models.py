@@ -1,0 +1,178 @@
+"""What the words mean: File, Chunk, FileStatus, and the messages on the two queues."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+INGEST_QUEUE = "ingest-queue"
+EMBEDDING_QUEUE = "embedding-queue"
+QUEUES = (INGEST_QUEUE, EMBEDDING_QUEUE)
+MAX_CHUNKS_PER_MESSAGE = 64
+"""Keeps an `EmbedRequest` under 4 KiB, far below what any broker takes."""
+
+
+class Value(BaseModel):
+    """A frozen value; unknown fields are an error, so that two versions never half understand each other."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileStatus(StrEnum):
+    """Where the latest generation of a File is. Deleting removes the row."""
+
+    QUEUED = "queued"
+    """Stored and recorded; waits for an Ingester."""
+    INGESTING = "ingesting"
+    """An Ingester reads, parses and chunks it."""
+    EMBEDDING = "embedding"
+    """Its Chunks are stored; some still wait for their vectors."""
+    COMPLETE = "complete"
+    """Every Chunk has its vector and search sees this generation."""
+    FAILED = "failed"
+    """Given up, with a code and a sentence. An earlier generation stays searchable."""
+
+    @property
+    def settled(self) -> bool:
+        return self in (FileStatus.COMPLETE, FileStatus.FAILED)
+
+
+class Failure(Value):
+    """Why a File failed: a code of errors.py and a sentence that a person can act on."""
+
+    code: str
+    message: str
+
+
+class File(Value):
+    """A document that a user handed in. The counts are those of the latest generation."""
+
+    file_id: UUID
+    owner: str
+    name: str
+    object_key: str
+    media_type: str | None = Field(description="Found from the content; null until ingestion.")
+    size: int = Field(description="Bytes.")
+    sha256: str | None = Field(description="Hex digest; null for a reference until ingestion.")
+    status: FileStatus
+    generation: int = Field(description="The latest parse that was asked for.")
+    active_generation: int | None = Field(description="The parse that search sees.")
+    page_count: int | None
+    chunk_count: int
+    embedded_count: int = Field(description="Chunks of this generation that have their vector.")
+    token_count: int
+    error: Failure | None
+    metadata: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+    settled_at: datetime | None
+
+
+class Chunk(Value):
+    """A piece of a File's text: what is embedded, found and cited."""
+
+    chunk_id: UUID
+    file_id: UUID
+    name: str = Field(description="The File's name.")
+    index: int = Field(description="Position in the File, from 0.")
+    text: str
+    token_count: int
+    pages: tuple[int, int] | None = Field(description="First and last page, from 1.")
+    char_span: tuple[int, int] = Field(description="Start and end in the extracted text, in characters.")
+    headings: list[str] = Field(description="The heading trail, outermost first.")
+
+
+class Hit(Value):
+    """A Chunk that search found. The greater the score the better; scores compare within one answer only."""
+
+    score: float
+    file_id: UUID
+    name: str
+    chunk_id: UUID
+    index: int
+    text: str
+    pages: tuple[int, int] | None
+    char_span: tuple[int, int]
+    headings: list[str]
+
+
+class NewChunk(Value):
+    """A Chunk as the chunker makes it, before it belongs to a generation."""
+
+    index: int
+    text: str
+    token_count: int
+    pages: tuple[int, int] | None
+    char_span: tuple[int, int]
+    headings: list[str]
+
+    @property
+    def text_hash(self) -> bytes:
+        """SHA-256 of the text: equal texts share their vector."""
+        return hashlib.sha256(self.text.encode()).digest()
+
+
+def chunk_id(file_id: UUID, generation: int, index: int, text_hash: bytes) -> UUID:
+    """The same Chunk always has the same id, whoever writes it and however often.
+
+    A UUID of version 8 (RFC 9562, section 5.8): the first bits of a SHA-256.
+    """
+    name = file_id.bytes + generation.to_bytes(8, "big") + index.to_bytes(8, "big") + text_hash
+    bits = bytearray(hashlib.sha256(name).digest()[:16])
+    bits[6] = bits[6] & 0x0F | 0x80
+    bits[8] = bits[8] & 0x3F | 0x80
+    return UUID(bytes=bytes(bits))
+
+
+class IngestRequest(Value):
+    """ingest-queue: read, parse and chunk this generation of this File."""
+
+    version: Literal[1] = 1
+    file_id: UUID
+    generation: int
+
+
+class EmbedRequest(Value):
+    """embedding-queue: embed these Chunks of this generation of this File."""
+
+    version: Literal[1] = 1
+    file_id: UUID
+    generation: int
+    chunk_ids: Annotated[tuple[UUID, ...], Field(min_length=1, max_length=MAX_CHUNKS_PER_MESSAGE)]
+
+
+Message = IngestRequest | EmbedRequest
+
+MESSAGE_TYPES: dict[str, type[IngestRequest] | type[EmbedRequest]] = {
+    INGEST_QUEUE: IngestRequest,
+    EMBEDDING_QUEUE: EmbedRequest,
+}
+
+
+class QueueDepth(Value):
+    """What is on a queue at one moment."""
+
+    waiting: int = Field(description="Messages that no worker has taken.")
+    in_flight: int = Field(description="Messages that a worker holds under a lease.")
+    dead_letters: int = Field(description="Messages that were given up on.")
+    oldest_seconds: float | None = Field(description="Age of the oldest unfinished message.")
+
+
+class DeadLetter(Value):
+    """A message that was given up on, with the reason."""
+
+    dead_letter_id: str
+    queue: str
+    file_id: UUID
+    code: str
+    reason: str
+    attempts: int
+    worker: str
+    first_at: datetime = Field(description="When the message was first published.")
+    last_at: datetime = Field(description="When it was given up on.")
+    message: dict[str, Any]

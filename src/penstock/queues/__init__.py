@@ -1,0 +1,1 @@
+"""Queues: the port, the retry policy, and one module for each broker."""

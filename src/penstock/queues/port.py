@@ -1,0 +1,88 @@
+"""What every queue does for Penstock: the port, in values and five calls.
+
+A queue delivers a message at least once, to one worker at a time, under a *lease* that the
+implementation renews while the handler runs. The handler returns a `Verdict`; the implementation
+obeys it. `tests/contract/queue_contract.py` is the specification that each implementation passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from penstock.models import DeadLetter, Message, QueueDepth
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message, handed to one worker."""
+
+    queue: str
+    message: Message
+    attempt: int
+    """1 for the first delivery; a delivery whose worker died counts."""
+    published_at: datetime
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The work is committed (or was not needed): acknowledge and forget the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Deliver again after `delay` seconds, to whichever worker is free."""
+
+    delay: float
+    burns_attempt: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Bury:
+    """Give up: move the message to the dead letters with its reason."""
+
+    code: str
+    reason: str
+
+
+Verdict = Done | Retry | Bury
+Handler = Callable[[Delivery], Awaitable[Verdict]]
+
+
+class Queues(Protocol):
+    """All queues of one broker."""
+
+    async def publish(self, queue: str, messages: Sequence[Message]) -> None:
+        """Send; returns when the broker has them. Raises `ServiceUnavailable`."""
+        ...
+
+    async def consume(self, queue: str, handler: Handler, *, concurrency: int, stop: asyncio.Event) -> None:
+        """Deliver messages to `handler`, at most `concurrency` at once, until `stop` is set.
+
+        Then takes nothing new, waits for the handlers at work, for at most the drain limit, gives
+        the rest back at once without burning an attempt, and returns. Outlives a broker that goes
+        away, or that comes back empty.
+        """
+        ...
+
+    async def depths(self) -> dict[str, QueueDepth]:
+        """What is on each queue. Raises `ServiceUnavailable`."""
+        ...
+
+    async def dead_letters(self, queue: str, *, limit: int = 100, after: str | None = None) -> list[DeadLetter]:
+        """The dead letters of a queue, oldest first, from behind the id `after`."""
+        ...
+
+    async def replay(self, queue: str, dead_letter_id: str) -> DeadLetter | None:
+        """Put a dead letter back on its queue with all its attempts before it; None where it is gone."""
+        ...
+
+    async def drop(self, queue: str, dead_letter_id: str) -> DeadLetter | None:
+        """Forget a dead letter; None where it is gone already."""
+        ...
+
+    async def close(self) -> None: ...

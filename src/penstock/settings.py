@@ -1,0 +1,200 @@
+"""Settings from the environment: `PENSTOCK_<GROUP>_<NAME>`, frozen and checked before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from penstock.errors import InvalidSettings
+
+PREFIX = "PENSTOCK_"
+CLIENT_VARIABLES = frozenset({"PENSTOCK_URL", "PENSTOCK_DATA"})
+"""Read by the command line itself, not by the services."""
+
+
+class Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatabaseSettings(Group):
+    url: SecretStr = Field(
+        SecretStr("postgresql://localhost/penstock"),
+        description="PostgreSQL 15 or newer with pgvector 0.8 or newer.",
+    )
+    pool_size: int = Field(8, ge=1, le=100, description="Most connections of one process.")
+    connect_timeout_seconds: float = Field(10, gt=0, description="Wait this long for a connection.")
+
+
+class QueueSettings(Group):
+    url: SecretStr = Field(SecretStr("redis://localhost:6379/0"), description="redis://, rediss:// or unix://.")
+    lease_seconds: float = Field(
+        15, ge=1, le=3600, description="A worker that is silent for so long loses its messages to another."
+    )
+    max_attempts: int = Field(3, ge=1, le=100, description="Then a message becomes a dead letter.")
+    retry_seconds: float = Field(1, gt=0, description="Wait before the second attempt; doubles with each further one.")
+
+
+class ObjectStoreSettings(Group):
+    url: str = Field("file:///var/lib/penstock/objects", description="file://, s3://, gs:// or az://.")
+
+    @field_validator("url")
+    @classmethod
+    def _known_scheme(cls, url: str) -> str:
+        known = ("file", "s3", "gs", "az")
+        if urlsplit(url).scheme not in known:
+            raise ValueError(f"allowed are {', '.join(f'{scheme}://…' for scheme in known)}")
+        return url
+
+
+class EmbeddingSettings(Group):
+    model: str = Field(
+        "all-MiniLM-L6-v2",
+        description="A folder with the model, a name on the model hub, or the name of a remote model.",
+    )
+    url: str | None = Field(
+        None, description="Base URL of an OpenAI-compatible service; without it the model runs here, on OpenVINO."
+    )
+    api_key: SecretStr | None = Field(None, description="Sent as a bearer token to the service.")
+    dimensions: int | None = Field(None, ge=1, le=2000, description="Asked of a remote model that offers several.")
+    max_tokens: int | None = Field(
+        None, ge=16, description="Longest text the model takes; without it, what the model says of itself."
+    )
+    tokenizer: str | None = Field(
+        None, description="A tokenizer.json for a remote model; without it, the default model's."
+    )
+    precision: Literal["auto", "bf16", "f32"] = Field("auto", description="auto: bf16 where the processor has it.")
+    batch_texts: int = Field(64, ge=1, le=2048, description="Most texts in one request to a remote service.")
+    batch_tokens: int = Field(16_384, ge=256, description="Most tokens in one batch.")
+    concurrency: int = Field(2, ge=1, le=64, description="Batches in work at once: streams here, requests there.")
+    timeout_seconds: float = Field(60, gt=0, description="For one request to a remote service.")
+    threads: int = Field(0, ge=0, description="Processor threads of the local engine; 0: all cores.")
+
+
+class ParsingSettings(Group):
+    timeout_seconds: float = Field(300, gt=0, description="Wall-clock limit for one file.")
+    memory_mb: int = Field(1024, ge=128, description="Memory limit of one parser child, MiB.")
+    max_text_mb: int = Field(512, ge=1, description="Most extracted text of one file, MiB.")
+    children: int = Field(0, ge=0, le=256, description="Parser children of one Ingester; 0: one for each core.")
+
+
+class ChunkingSettings(Group):
+    max_tokens: int | None = Field(
+        None, ge=16, description="Most tokens in a Chunk; without it, what the model takes."
+    )
+    overlap_tokens: int = Field(0, ge=0, description="Tokens of the end of a Chunk repeated in the next.")
+
+
+class ApiSettings(Group):
+    host: str = "127.0.0.1"
+    port: int = Field(8321, ge=0, le=65535)
+    max_upload_mb: int = Field(2048, ge=1, description="Larger uploads are refused with `too_large`, MiB.")
+
+
+class WorkerSettings(Group):
+    concurrency: int = Field(0, ge=0, le=1024, description="Messages in work at once; 0: what suits the role.")
+    drain_seconds: float = Field(20, ge=0, description="Wait this long for work in hand at shutdown.")
+    health_port: int = Field(0, ge=0, le=65535, description="Serve /health and /metrics there; 0: do not.")
+    recover_seconds: float = Field(5, gt=0, description="Look for unfinished Files without a message this often.")
+
+
+class SearchSettings(Group):
+    language: str = Field("english", pattern=r"^[a-z_]+$", description="PostgreSQL text search configuration.")
+    ef_search: int = Field(100, ge=1, le=1000, description="Width of the HNSW search; more finds more, slower.")
+
+
+class LogSettings(Group):
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(Group):
+    """All settings of one process. Build with `load_settings()`."""
+
+    database: DatabaseSettings = DatabaseSettings()
+    queue: QueueSettings = QueueSettings()
+    object_store: ObjectStoreSettings = ObjectStoreSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    parsing: ParsingSettings = ParsingSettings()
+    chunking: ChunkingSettings = ChunkingSettings()
+    api: ApiSettings = ApiSettings()
+    worker: WorkerSettings = WorkerSettings()
+    search: SearchSettings = SearchSettings()
+    log: LogSettings = LogSettings()
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from `environment`, by default the process's own.
+
+    Raises `InvalidSettings`, which names each wrong variable, its value (secrets masked) and what is allowed.
+    """
+    variables = os.environ if environment is None else environment
+    known = {variable for variable, _, _ in describe(Settings())} | CLIENT_VARIABLES
+    problems = [_unknown(name, known) for name in sorted(variables) if name.startswith(PREFIX) and name not in known]
+    groups: dict[str, dict[str, str]] = {}
+    for variable, (group, field) in _variables().items():
+        if variable in variables:
+            groups.setdefault(group, {})[field] = variables[variable]
+    try:
+        settings = Settings.model_validate(groups)
+    except ValidationError as error:
+        problems += [_describe_problem(detail["loc"], str(detail["msg"]), detail["input"]) for detail in error.errors()]
+    else:
+        if not problems:
+            return settings
+    raise InvalidSettings("\n".join(problems))
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables that make another process load these same settings. Holds secrets: never print it."""
+    found: dict[str, str] = {}
+    for variable, (group, field) in _variables().items():
+        value = getattr(getattr(settings, group), field)
+        if value is not None:
+            found[variable] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    return found
+
+
+def describe(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Variable, effective value with secrets masked, and description of every setting."""
+    for variable, (group, field) in _variables().items():
+        section = getattr(settings, group)
+        value = getattr(section, field)
+        shown = "" if value is None else mask(value) if isinstance(value, SecretStr) else str(value)
+        yield variable, shown, type(section).model_fields[field].description or ""
+
+
+def mask(secret: SecretStr) -> str:
+    """A URL without its password, anything else as asterisks."""
+    parts = urlsplit(secret.get_secret_value())
+    if not parts.scheme:
+        return "********"
+    credentials, at, host = parts.netloc.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    netloc = f"{user}{colon and ':********'}{at}{host}"
+    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+
+
+def _variables() -> dict[str, tuple[str, str]]:
+    return {
+        f"{PREFIX}{group}_{field}".upper(): (group, field)
+        for group, info in Settings.model_fields.items()
+        for field in (info.annotation.model_fields if info.annotation else {})  # pyright: ignore
+    }
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else "; `penstock doctor` lists the settings"
+    return f"{name} is not a setting of Penstock{hint}"
+
+
+def _describe_problem(location: tuple[int | str, ...], problem: str, value: object) -> str:
+    group, field = str(location[0]), str(location[1])
+    annotation = str(Settings.model_fields[group].annotation.model_fields[field].annotation)  # pyright: ignore
+    shown = "(hidden)" if "Secret" in annotation else repr(value)
+    return f"{PREFIX}{group.upper()}_{field.upper()} is {shown}: {problem.removeprefix('Value error, ')}"
