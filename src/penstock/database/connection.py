@@ -1,0 +1,92 @@
+"""The connection pool, the translation of PostgreSQL's errors, and the `vector` type."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import psycopg
+import structlog
+from numpy.typing import NDArray
+from psycopg.adapt import Buffer, Dumper
+from psycopg.pq import Format
+from psycopg.rows import DictRow, dict_row
+from psycopg.types import TypeInfo
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from penstock.errors import ServiceUnavailable
+from penstock.settings import DatabaseSettings
+
+log = structlog.get_logger()
+
+Rows = psycopg.AsyncConnection[DictRow]
+"""A connection inside a transaction; the statements in this package take it."""
+
+
+class Database:
+    """A bounded pool of connections. `transaction()` is the only way to the rows."""
+
+    def __init__(self, pool: AsyncConnectionPool[Rows]) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, settings: DatabaseSettings) -> Database:
+        """Open a pool and wait for its first connection. Raises `ServiceUnavailable`."""
+        pool = AsyncConnectionPool[Rows](
+            settings.url.get_secret_value(),
+            connection_class=psycopg.AsyncConnection[DictRow],
+            kwargs={"row_factory": dict_row, "application_name": "penstock"},
+            configure=_configure,
+            check=AsyncConnectionPool.check_connection,
+            min_size=1,
+            max_size=settings.pool_size,
+            timeout=settings.connect_timeout_seconds,
+            open=False,
+            name="penstock",
+        )
+        database = cls(pool)
+        try:
+            await pool.open(wait=True, timeout=settings.connect_timeout_seconds)
+        except (PoolTimeout, psycopg.OperationalError) as error:
+            await pool.close()
+            raise ServiceUnavailable(f"The database does not answer: {error}".strip()) from error
+        return database
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Rows]:
+        """A connection in a transaction that commits when the block ends, and rolls back when it raises.
+
+        Raises `ServiceUnavailable` for whatever is the server's fault. Never open one around slow
+        work: parse and embed first.
+        """
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise ServiceUnavailable(f"The database does not answer: {error}".strip()) from error
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+
+class _VectorDumper(Dumper):
+    """NumPy float32 of shape (dimensions,) → pgvector's binary form: int16 dimensions, int16 0, float32s."""
+
+    format = Format.BINARY
+
+    def dump(self, obj: NDArray[np.float32]) -> Buffer:
+        return struct.pack(">HH", obj.shape[0], 0) + obj.astype(">f4").tobytes()
+
+
+async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
+    await connection.set_autocommit(True)
+    info = await TypeInfo.fetch(connection, "vector")
+    await connection.set_autocommit(False)
+    if info is None:
+        return  # before the first migration; `open_services` migrates first
+    info.register(connection)
+    dumper = type("VectorDumper", (_VectorDumper,), {"oid": info.oid})
+    connection.adapters.register_dumper(np.ndarray, dumper)

@@ -1,0 +1,219 @@
+-- Every SQL statement of Penstock but the migrations. `database/statements.py` reads it by name.
+
+-- name: insert_file
+-- Record a File whose bytes are safe in the object store.
+insert into files (file_id, owner, name, object_key, owns_object, media_type, size, sha256, metadata, batch)
+values (%(file_id)s, %(owner)s, %(name)s, %(object_key)s, %(owns_object)s, %(media_type)s, %(size)s, %(sha256)s,
+        %(metadata)s, %(batch)s)
+returning *;
+
+-- name: get_file
+-- One File.
+select * from files where file_id = %(file_id)s;
+
+-- name: list_files
+-- Files, newest first, from behind a cursor. A null condition does not restrict.
+select * from files
+where (%(status)s::text is null or status = %(status)s)
+  and (%(batch)s::uuid is null or batch = %(batch)s)
+  and (%(name)s::text is null or name = %(name)s)
+  and (%(media_type)s::text is null or media_type = %(media_type)s)
+  and (%(before_created)s::timestamptz is null
+       or (created_at, file_id) < (%(before_created)s, %(before_id)s::uuid))
+order by created_at desc, file_id desc
+limit %(limit)s;
+
+-- name: list_settled_files
+-- Files that settled at or after a moment, oldest settled first, from behind a cursor.
+select * from files
+where settled_at >= %(settled_after)s
+  and (%(status)s::text is null or status = %(status)s)
+  and (%(batch)s::uuid is null or batch = %(batch)s)
+  and (%(name)s::text is null or name = %(name)s)
+  and (%(media_type)s::text is null or media_type = %(media_type)s)
+  and (%(after_settled)s::timestamptz is null
+       or (settled_at, file_id) > (%(after_settled)s, %(after_id)s::uuid))
+order by settled_at, file_id
+limit %(limit)s;
+
+-- name: lookup_files
+-- For each asked name and content, the newest File that has it and has not failed.
+select asked.position, found.*
+from unnest(%(names)s::text[], %(sha256s)s::text[]) with ordinality as asked (name, sha256, position)
+cross join lateral (
+    select * from files
+    where files.owner = %(owner)s and files.name = asked.name and files.sha256 = asked.sha256
+      and files.status <> 'failed'
+    order by created_at desc
+    limit 1
+) found;
+
+-- name: sum_batch
+-- How far the Files of one batch are.
+select status, count(*) as files, sum(size)::bigint as bytes, coalesce(sum(page_count), 0) as pages,
+       sum(chunk_count) as chunks, sum(embedded_count) as embedded
+from files
+where batch = %(batch)s
+group by status;
+
+-- name: count_by_status
+-- How many Files there are of each status.
+select status, count(*) as files from files group by status;
+
+-- name: delete_file
+-- Forget a File with its Chunks and embeddings, and say which object was its own.
+delete from files where file_id = %(file_id)s returning *;
+
+-- name: start_generation
+-- Ask for a new parse of a File; the active generation stays searchable meanwhile.
+update files
+set generation = generation + 1, status = 'queued', page_count = null, chunk_count = 0, embedded_count = 0,
+    token_count = 0, error_code = null, error_message = null, settled_at = null,
+    updated_at = clock_timestamp(), published_at = clock_timestamp()
+where file_id = %(file_id)s
+returning *;
+
+-- name: begin_ingest
+-- Mark a File as being read. No row: deleted, superseded, or past this step.
+update files
+set status = 'ingesting', updated_at = clock_timestamp()
+where file_id = %(file_id)s and generation = %(generation)s and status in ('queued', 'ingesting')
+returning *;
+
+-- name: lock_ingesting_file
+-- Make sure that nobody else finishes, supersedes or deletes this generation before we commit.
+select 1 from files
+where file_id = %(file_id)s and generation = %(generation)s and status = 'ingesting'
+for no key update;
+
+-- name: copy_chunks
+-- The Chunks of one generation, streamed.
+copy chunks (chunk_id, file_id, generation, index, text, text_hash, token_count, first_page, last_page,
+             char_start, char_end, headings, language)
+from stdin;
+
+-- name: finish_ingest
+-- The Chunks are recorded; now they wait for their vectors.
+update files
+set status = 'embedding', media_type = %(media_type)s, sha256 = coalesce(sha256, %(sha256)s), page_count = %(page_count)s,
+    chunk_count = %(chunk_count)s, embedded_count = 0, token_count = %(token_count)s,
+    updated_at = clock_timestamp(), published_at = clock_timestamp()
+where file_id = %(file_id)s and generation = %(generation)s;
+
+-- name: list_chunks
+-- The Chunks that search sees of a File, in order, from behind an index.
+select chunks.*, files.name
+from files join chunks on chunks.file_id = files.file_id and chunks.generation = files.active_generation
+where files.file_id = %(file_id)s and chunks.index > %(after)s
+order by chunks.index
+limit %(limit)s;
+
+-- name: pending_chunk_ids
+-- Chunks of the File's latest generation that have no vector under the model, in order, from behind an index.
+select chunks.chunk_id, chunks.index
+from files join chunks on chunks.file_id = files.file_id and chunks.generation = files.generation
+where files.file_id = %(file_id)s and files.generation = %(generation)s and files.status = 'embedding'
+  and chunks.index > %(after)s
+  and not exists (select from embeddings e where e.chunk_id = chunks.chunk_id and e.model_id = %(model_id)s)
+order by chunks.index
+limit %(limit)s;
+
+-- name: chunks_to_embed
+-- Of the Chunks in a message, those that still wait for their vector under the model.
+select chunks.chunk_id, chunks.index, chunks.text, chunks.text_hash, chunks.token_count
+from files join chunks on chunks.file_id = files.file_id and chunks.generation = files.generation
+where files.file_id = %(file_id)s and files.generation = %(generation)s and files.status = 'embedding'
+  and chunks.chunk_id = any(%(chunk_ids)s)
+  and not exists (select from embeddings e where e.chunk_id = chunks.chunk_id and e.model_id = %(model_id)s)
+order by chunks.index;
+
+-- name: reuse_embeddings
+-- Give Chunks the vector that an equal text has already. The row is copied, the engine is not asked.
+with fresh as (
+    insert into embeddings (chunk_id, model_id, text_hash, embedding)
+    select wanted.chunk_id, %(model_id)s, wanted.text_hash, known.embedding
+    from unnest(%(chunk_ids)s::uuid[], %(text_hashes)s::bytea[]) as wanted (chunk_id, text_hash)
+    cross join lateral (
+        select e.embedding from embeddings e
+        where e.model_id = %(model_id)s and e.text_hash = wanted.text_hash
+        limit 1
+    ) known
+    on conflict do nothing
+    returning chunk_id
+)
+select chunk_id from fresh;
+
+-- name: insert_embeddings
+-- Record vectors; a Chunk that has one already keeps it. Returns how many were new.
+with fresh as (
+    insert into embeddings (chunk_id, model_id, text_hash, embedding)
+    select chunk_id, %(model_id)s, text_hash, embedding
+    from unnest(%(chunk_ids)s::uuid[], %(text_hashes)s::bytea[], %(vectors)s::vector[])
+         as given (chunk_id, text_hash, embedding)
+    on conflict do nothing
+    returning chunk_id
+)
+select count(*) as fresh from fresh;
+
+-- name: add_embedded
+-- Count new vectors. The update locks the row, so two last batches count one after the other and the
+-- second sees the first's: one of them finds the File ready.
+update files
+set embedded_count = embedded_count + %(fresh)s, updated_at = clock_timestamp()
+where file_id = %(file_id)s and generation = %(generation)s and status = 'embedding'
+returning embedded_count >= chunk_count as ready;
+
+-- name: activate_generation
+-- Every Chunk has its vector: search sees this generation from here on, and no other.
+update files
+set status = 'complete', active_generation = generation, settled_at = clock_timestamp(), updated_at = clock_timestamp()
+where file_id = %(file_id)s and generation = %(generation)s and status = 'embedding'
+returning *;
+
+-- name: delete_old_generations
+-- What search no longer sees.
+delete from chunks where file_id = %(file_id)s and generation < %(generation)s;
+
+-- name: fail_file
+-- Give up on a generation, unless it is settled or superseded.
+update files
+set status = 'failed', error_code = %(code)s, error_message = %(message)s, settled_at = clock_timestamp(),
+    updated_at = clock_timestamp()
+where file_id = %(file_id)s and generation = %(generation)s and status in ('queued', 'ingesting', 'embedding')
+returning *;
+
+-- name: revive_file
+-- A dead letter of this generation is to be replayed: the File waits again, at the step it failed in.
+update files
+set status = %(status)s, error_code = null, error_message = null, settled_at = null,
+    updated_at = clock_timestamp(), published_at = clock_timestamp()
+where file_id = %(file_id)s and generation = %(generation)s and status = 'failed'
+returning *;
+
+-- name: claim_unannounced
+-- Unfinished Files whose message must be gone, because everything on the queue is younger.
+update files
+set published_at = clock_timestamp()
+where file_id in (
+    select file_id from files
+    where status = any(%(statuses)s)
+      and published_at < clock_timestamp() - make_interval(secs => %(older_than_seconds)s)
+    order by published_at
+    limit %(limit)s
+    for update skip locked
+)
+returning *;
+
+-- name: try_lead
+-- One leader at a time, until the transaction ends.
+select pg_try_advisory_xact_lock(%(key)s) as leads;
+
+-- name: get_model
+-- The id of a model that is known already.
+select model_id from models where name = %(name)s and revision = %(revision)s and dimensions = %(dimensions)s;
+
+-- name: insert_model
+-- Make a model known.
+insert into models (name, revision, dimensions) values (%(name)s, %(revision)s, %(dimensions)s)
+on conflict (name, revision, dimensions) do update set name = excluded.name
+returning model_id;
