@@ -19,6 +19,7 @@
     ├── RequestError                   the caller asked for something that cannot be
     │   ├── NotFound                   not_found
     │   ├── InvalidRequest             invalid_request
+    │   ├── Unreadable                 unreadable: a path given to `penstock add` cannot be read
     │   └── Conflict                   conflict
     └── SetupError                     this installation cannot start as it is
         ├── InvalidSettings            invalid_settings
@@ -163,6 +164,12 @@ class InvalidRequest(RequestError):
     """The request is not of the form that this call takes."""
 
     code = "invalid_request"
+
+
+class Unreadable(RequestError):
+    """The file cannot be read on this machine; look at its permissions."""
+
+    code = "unreadable"
 
 
 class Conflict(RequestError):
