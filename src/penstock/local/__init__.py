@@ -1,0 +1,1 @@
+"""Everything on one machine: embedded PostgreSQL and Redis, the supervisor, `penstock up`."""
