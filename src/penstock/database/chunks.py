@@ -1,0 +1,119 @@
+"""Statements about Chunks. Each function takes `rows`, a connection inside a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from penstock.database.connection import Rows
+from penstock.database.statements import statement
+from penstock.models import Chunk, NewChunk, chunk_id
+
+
+@dataclass(frozen=True, slots=True)
+class IngestedFile:
+    """What parsing found out about one generation of a File."""
+
+    file_id: UUID
+    generation: int
+    media_type: str
+    sha256: str
+    page_count: int | None
+    chunk_count: int
+    token_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnembeddedChunk:
+    """A Chunk that waits for its vector."""
+
+    chunk_id: UUID
+    index: int
+    text: str
+    text_hash: bytes
+    token_count: int
+
+
+async def record_chunks(rows: Rows, ingested: IngestedFile, chunks: Iterable[NewChunk], *, language: str) -> bool:
+    """Write all Chunks of a generation and mark the File `embedding`.
+
+    False, with nothing written, where the generation was deleted, superseded or recorded by another
+    Ingester meanwhile.
+    """
+    which = {"file_id": ingested.file_id, "generation": ingested.generation}
+    if await (await rows.execute(statement("lock_ingesting_file"), which)).fetchone() is None:
+        return False
+    async with rows.cursor().copy(statement("copy_chunks")) as copy:
+        for chunk in chunks:
+            await copy.write_row(_copy_row(ingested, chunk, language))
+    await rows.execute(
+        statement("finish_ingest"),
+        {
+            **which,
+            "media_type": ingested.media_type,
+            "sha256": ingested.sha256,
+            "page_count": ingested.page_count,
+            "chunk_count": ingested.chunk_count,
+            "token_count": ingested.token_count,
+        },
+    )
+    return True
+
+
+def _copy_row(ingested: IngestedFile, chunk: NewChunk, language: str) -> Sequence[object]:
+    text_hash = chunk.text_hash
+    first_page, last_page = chunk.pages or (None, None)
+    return (
+        chunk_id(ingested.file_id, ingested.generation, chunk.index, text_hash),
+        ingested.file_id,
+        ingested.generation,
+        chunk.index,
+        chunk.text,
+        text_hash,
+        chunk.token_count,
+        first_page,
+        last_page,
+        *chunk.char_span,
+        chunk.headings,
+        language,
+    )
+
+
+async def list_chunks(rows: Rows, file_id: UUID, *, limit: int, after: int = -1) -> list[Chunk]:
+    """Chunks of the active generation with an index above `after`, in order."""
+    found = await rows.execute(statement("list_chunks"), {"file_id": file_id, "limit": limit, "after": after})
+    return [Chunk(**chunk_fields(row)) async for row in found]
+
+
+async def pending_chunk_ids(
+    rows: Rows, file_id: UUID, generation: int, *, model_id: int, limit: int, after: int = -1
+) -> list[tuple[UUID, int]]:
+    """Id and index of the Chunks above index `after` that have no vector under the model, in order."""
+    found = await rows.execute(
+        statement("pending_chunk_ids"),
+        {"file_id": file_id, "generation": generation, "model_id": model_id, "limit": limit, "after": after},
+    )
+    return [(row["chunk_id"], row["index"]) async for row in found]
+
+
+async def chunks_to_embed(
+    rows: Rows, file_id: UUID, generation: int, chunk_ids: Sequence[UUID], *, model_id: int
+) -> list[UnembeddedChunk]:
+    """Those of `chunk_ids` that still wait for their vector; none where the generation is no longer wanted."""
+    found = await rows.execute(
+        statement("chunks_to_embed"),
+        {"file_id": file_id, "generation": generation, "chunk_ids": list(chunk_ids), "model_id": model_id},
+    )
+    return [UnembeddedChunk(**row) async for row in found]
+
+
+def chunk_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that a Chunk and a Hit share, from a row of `chunks` with the File's `name`."""
+    return {
+        **{name: row[name] for name in ("chunk_id", "file_id", "name", "index", "text", "headings")},
+        **({"token_count": row["token_count"]} if "token_count" in row else {}),
+        "pages": None if row["first_page"] is None else (row["first_page"], row["last_page"]),
+        "char_span": (row["char_start"], row["char_end"]),
+    }
