@@ -31,13 +31,13 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSe
 
 
 @pytest.fixture
-def privatepostgres_in(tmp_path: Path) -> Iterator[RunningServer]:
+def private_postgres(tmp_path: Path) -> Iterator[RunningServer]:
     """A PostgreSQL of this test alone, to kill and restart. Takes a second: use `database_url` where that does."""
     yield from _run(postgres_in(tmp_path))
 
 
 @pytest.fixture
-def privateredis_in(tmp_path: Path) -> Iterator[RunningServer]:
+def private_redis(tmp_path: Path) -> Iterator[RunningServer]:
     """A Redis of this test alone, to kill, freeze and restart."""
     yield from _run(redis_in(tmp_path))
 

@@ -100,6 +100,6 @@ def redis_in(folder: Path) -> RunningServer:
 
 def redis_command(url: str, *words: str) -> Any:
     """Send one command to Redis and return its answer."""
-    client = redis.Redis.from_url(url, decode_responses=True)  # pyright: ignore[reportUnknownMemberType]  # **kwargs
+    client: Any = redis.Redis.from_url(url, decode_responses=True)  # pyright: ignore[reportUnknownMemberType]  # **kwargs
     with client:
         return client.execute_command(*words)
