@@ -1,0 +1,149 @@
+"""The object store: bytes by key, on `file://`, `s3://`, `gs://` or `az://`, through obstore."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+from uuid import UUID, uuid4
+
+import obstore
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import LocalStore, from_url
+
+from penstock.errors import ObjectMissing, ServiceUnavailable, TooLarge
+from penstock.settings import ObjectStoreSettings
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore as Store
+
+PART_BYTES = 5 * 1024 * 1024
+"""Of a multipart upload: the least that S3 takes, so that an upload in progress costs few of them in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What was written or read: size in bytes and SHA-256 in hex."""
+
+    size: int
+    sha256: str
+
+
+def object_key(file_id: UUID) -> str:
+    """Where the bytes of an uploaded File live."""
+    return f"files/{file_id}"
+
+
+def text_key(file_id: UUID, generation: int) -> str:
+    """Where the extracted text of a generation lives, UTF-8."""
+    return f"text/{file_id}/{generation}"
+
+
+class ObjectStore:
+    """One store. Every error of its vendor becomes `ObjectMissing` or `ServiceUnavailable`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @classmethod
+    def open(cls, settings: ObjectStoreSettings) -> ObjectStore:
+        """A store by URL. Credentials and endpoints come from the vendor's own variables (`AWS_…`, `GOOGLE_…`, `AZURE_…`)."""
+        parts = urlsplit(settings.url)
+        if parts.scheme == "file":
+            folder = Path(unquote(parts.path))
+            try:
+                return cls(LocalStore(folder, mkdir=True, automatic_cleanup=True))
+            except (BaseError, OSError) as error:
+                raise ServiceUnavailable(f"The object store's folder {folder} cannot be used: {error}") from error
+        return cls(from_url(settings.url))
+
+    async def write(self, key: str, pieces: AsyncIterator[bytes], *, max_bytes: int) -> StoredObject:
+        """Stream `pieces` to `key`, hashing them on the way. Nothing is stored when it raises.
+
+        Raises `TooLarge` beyond `max_bytes`, `ServiceUnavailable` when the store fails.
+        """
+        digest, size = hashlib.sha256(), 0
+        try:
+            async with obstore.open_writer_async(self._store, key, buffer_size=PART_BYTES) as writer:
+                async for piece in pieces:
+                    size += len(piece)
+                    if size > max_bytes:
+                        raise TooLarge(f"The file is larger than the limit of {max_bytes / 2**20:,.0f} MiB.")
+                    digest.update(piece)
+                    await writer.write(piece)
+        except (BaseError, OSError) as error:
+            raise _unavailable(error) from error
+        return StoredObject(size, digest.hexdigest())
+
+    async def write_file(self, key: str, path: Path) -> None:
+        """Store the contents of a file."""
+        try:
+            await obstore.put_async(self._store, key, path, chunk_size=PART_BYTES)
+        except (BaseError, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        """The object's bytes, in pieces. Raises `ObjectMissing`."""
+        try:
+            result = await obstore.get_async(self._store, key)
+            async for piece in result.stream(min_chunk_size=1024 * 1024):
+                yield bytes(piece)
+        except (NotFoundError, FileNotFoundError) as error:
+            raise ObjectMissing(f"There is no object {key!r} in the object store; hand the file in again.") from error
+        except (BaseError, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def read_to(self, key: str, path: Path) -> StoredObject:
+        """Stream an object into a new file. Raises `ObjectMissing`."""
+        digest, size = hashlib.sha256(), 0
+        with path.open("xb") as file:
+            async for piece in self.read(key):
+                file.write(piece)
+                digest.update(piece)
+                size += len(piece)
+        return StoredObject(size, digest.hexdigest())
+
+    async def size(self, key: str) -> int:
+        """Bytes of an object. Raises `ObjectMissing`."""
+        try:
+            return (await obstore.head_async(self._store, key))["size"]
+        except (NotFoundError, FileNotFoundError) as error:
+            raise ObjectMissing(f"There is no object {key!r} in the object store.") from error
+        except (BaseError, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def delete(self, key: str) -> None:
+        """Delete an object; one that is gone already is no error."""
+        try:
+            with suppress(NotFoundError, FileNotFoundError):
+                await obstore.delete_async(self._store, key)
+        except (BaseError, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def delete_texts(self, file_id: UUID, *, but: int | None = None) -> None:
+        """Delete the extracted texts of all generations of a File, `but` the one named."""
+        try:
+            listed = await obstore.list(self._store, prefix=f"text/{file_id}/").collect_async()
+        except (BaseError, OSError) as error:
+            raise _unavailable(error) from error
+        for found in listed:
+            if but is None or found["path"] != text_key(file_id, but):
+                await self.delete(found["path"])
+
+    async def check(self) -> None:
+        """Write, read and delete a small object. Raises `ServiceUnavailable`."""
+        key = f"checks/{uuid4()}"
+        try:
+            await obstore.put_async(self._store, key, b"penstock")
+            await obstore.get_async(self._store, key)
+        except (BaseError, OSError) as error:
+            raise _unavailable(error) from error
+        await self.delete(key)
+
+
+def _unavailable(error: Exception) -> ServiceUnavailable:
+    return ServiceUnavailable(f"The object store does not answer: {error}")
