@@ -8,12 +8,21 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Vectors = NDArray[np.float32]
-"""Shape (texts, dimensions), each row of length 1."""
+from penstock.errors import EmbeddingRefused
+
+Vector = NDArray[np.float32]
+"""Shape (dimensions,), of length 1."""
+
+Embedded = Vector | EmbeddingRefused
+"""What became of one text. A refusal is a value here, not raised, so that one bad text costs its
+neighbours in the batch nothing."""
 
 
 class EmbeddingEngine(Protocol):
-    """One model, somewhere. Thread-free for its callers: all calls come from one event loop."""
+    """One model, somewhere. Thread-free for its callers: all calls come from one event loop.
+
+    `tests/contract/embedding_contract.py` is the specification that each implementation passes.
+    """
 
     @property
     def model(self) -> str:
@@ -33,16 +42,20 @@ class EmbeddingEngine(Protocol):
         """How many `embed_documents` calls at once keep the engine busy."""
         ...
 
-    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of texts to be found, in the order given.
+    async def embed_documents(self, texts: Sequence[str]) -> list[Embedded]:
+        """What became of each text to be found, in the order given.
 
-        Raises `EmbeddingRefused` when the engine will never take one of the texts, `RateLimited` or
-        `ServiceUnavailable` when it may take them later.
+        A text that the engine will never take has an `EmbeddingRefused` in its place. Raises
+        `RateLimited` or `ServiceUnavailable` when the engine may take them all later.
         """
         ...
 
-    async def embed_query(self, text: str) -> NDArray[np.float32]:
-        """Vector of a query, shape (dimensions,)."""
+    async def embed_query(self, text: str) -> Vector:
+        """Vector of a query.
+
+        Raises `InvalidRequest` when the engine will never take it, `RateLimited` or
+        `ServiceUnavailable` when it may take it later.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -1,0 +1,31 @@
+"""Texts to vectors: the port, the engines that implement it, and the batcher in front of them.
+
+`open_engine(settings)` gives the `EmbeddingEngine` that the settings ask for: OpenVINO on this
+machine, or an OpenAI-compatible service. A `Batcher` in front of it forms the batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from penstock.embedding.batcher import Batcher, BatcherCounts
+from penstock.embedding.chunk_recipe import recipe
+from penstock.embedding.model import locate_model
+from penstock.embedding.port import Embedded, EmbeddingEngine, Vector
+from penstock.settings import EmbeddingSettings
+
+__all__ = ["Batcher", "BatcherCounts", "Embedded", "EmbeddingEngine", "Vector", "open_engine", "recipe"]
+
+
+async def open_engine(settings: EmbeddingSettings) -> EmbeddingEngine:
+    """The engine that the settings ask for, ready for work; loads off the event loop.
+
+    Raises `ModelUnavailable` or `InvalidSettings`.
+    """
+    return await asyncio.to_thread(_open_local, settings)
+
+
+def _open_local(settings: EmbeddingSettings) -> EmbeddingEngine:
+    from penstock.embedding.openvino import OpenVinoEngine  # noqa: PLC0415  (OpenVINO: 40 MB that others do without)
+
+    return OpenVinoEngine(locate_model(settings), settings)

@@ -1,0 +1,164 @@
+"""The local engine: a BERT-type encoder on this machine's processor, through OpenVINO."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from penstock.embedding.bert import BertShape, build_encoder
+from penstock.embedding.model import LocalModel, load_tokenizer
+from penstock.embedding.port import Embedded, Vector
+from penstock.embedding.safetensors import read_weights
+from penstock.errors import EmbeddingRefused, InvalidRequest, ModelUnavailable
+from penstock.settings import EmbeddingSettings
+
+TEXTS_AT_ONCE = 8
+"""Enough to keep a stream busy; more adds padding and leaves the processor's cache."""
+
+TokenIds = list[int]
+
+
+class OpenVinoEngine:
+    """Runs `settings.concurrency` streams side by side, each over small batches of texts of similar length.
+
+    The event loop stays free: tokenising and inference run in threads, and both release the GIL.
+    """
+
+    def __init__(self, model: LocalModel, settings: EmbeddingSettings) -> None:
+        """Builds and compiles the encoder, which takes up to a second: do it off the event loop.
+
+        Raises `ModelUnavailable` for a model that is damaged or is not a BERT encoder.
+        """
+        self._model = model
+        self._tokenizer = load_tokenizer(model.tokenizer_file)
+        self._streams = _Streams(_compile(model, settings), settings.concurrency)
+
+    @property
+    def model(self) -> str:
+        return self._model.name
+
+    @property
+    def revision(self) -> str:
+        return self._model.revision
+
+    @property
+    def dimensions(self) -> int:
+        return self._model.dimensions
+
+    @property
+    def concurrency(self) -> int:
+        return self._streams.count
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Embedded]:
+        tokenised = await asyncio.to_thread(self._tokenise, list(texts))
+        lengths = {position: len(ids) for position, ids in enumerate(tokenised)}
+        embedded: dict[int, Embedded] = {
+            position: self._refusal(length) for position, length in lengths.items() if length > self._longest
+        }
+        fitting = {position: length for position, length in lengths.items() if length <= self._longest}
+        batches = similar_lengths(fitting)
+        for batch, vectors in zip(batches, await self._run(tokenised, batches), strict=True):
+            embedded.update(zip(batch, vectors, strict=True))
+        return [embedded[position] for position in range(len(texts))]
+
+    async def embed_query(self, text: str) -> Vector:
+        [embedded] = await self.embed_documents([self._model.query_prompt + text])
+        if isinstance(embedded, EmbeddingRefused):
+            raise InvalidRequest(f"The query is too long. {embedded.message}") from embedded
+        return embedded
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._streams.close)
+
+    @property
+    def _longest(self) -> int:
+        return self._model.max_tokens + self._model.special_tokens
+
+    def _tokenise(self, texts: list[str]) -> list[TokenIds]:
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
+
+    def _refusal(self, length: int) -> EmbeddingRefused:
+        return EmbeddingRefused(
+            f"A text of {length - self._model.special_tokens} tokens is longer than the {self._model.max_tokens} that "
+            f"{self._model.name} takes: let Ingesters and Embedders run with the same settings, then ingest it again"
+        )
+
+    async def _run(self, tokenised: list[TokenIds], batches: list[list[int]]) -> list[NDArray[np.float32]]:
+        return await asyncio.gather(*(self._streams.run([tokenised[position] for position in b]) for b in batches))
+
+
+def similar_lengths(lengths: dict[int, int], *, size: int = TEXTS_AT_ONCE) -> list[list[int]]:
+    """The keys in batches of at most `size`, by descending length: little padding, and no long batch left for last."""
+    ordered = sorted(lengths, key=lambda key: (-lengths[key], key))
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+
+
+class _Streams:
+    """Several inference requests of one compiled model, each used by one thread at a time."""
+
+    def __init__(self, compiled: ov.CompiledModel, count: int) -> None:
+        self.count = count
+        self._idle: queue.SimpleQueue[ov.InferRequest] = queue.SimpleQueue()
+        for _ in range(count):
+            self._idle.put(compiled.create_infer_request())
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="embedding")
+
+    async def run(self, batch: list[TokenIds]) -> NDArray[np.float32]:
+        """Vectors of one batch, in its order; waits for a free stream."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._infer, batch)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _infer(self, batch: list[TokenIds]) -> NDArray[np.float32]:
+        request = self._idle.get()
+        try:
+            request.infer(_padded(batch), share_inputs=True)
+            return np.array(request.get_output_tensor().data, dtype=np.float32)
+        finally:
+            self._idle.put(request)
+
+
+def _padded(batch: list[TokenIds]) -> list[NDArray[np.int32] | NDArray[np.float32]]:
+    """Token ids and mask, both of shape (texts, longest)."""
+    longest = max(map(len, batch))
+    ids = np.zeros((len(batch), longest), np.int32)
+    mask = np.zeros((len(batch), longest), np.float32)
+    for row, tokens in enumerate(batch):
+        ids[row, : len(tokens)] = tokens
+        mask[row, : len(tokens)] = 1
+    return [ids, mask]
+
+
+def _compile(model: LocalModel, settings: EmbeddingSettings) -> ov.CompiledModel:
+    shape = BertShape.of(model.config(), name=model.name)
+    try:
+        weights = read_weights(model.weights_file)
+        encoder = build_encoder(shape, weights, pooling=model.pooling)
+        core = ov.Core()
+        return core.compile_model(encoder, "CPU", _properties(core, settings))
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ModelUnavailable(f"The model {model.name} in {model.folder} is damaged: {error}") from error
+
+
+def _properties(core: ov.Core, settings: EmbeddingSettings) -> dict[str, str | int | bool]:
+    return {
+        "INFERENCE_PRECISION_HINT": _precision(core, settings),
+        "NUM_STREAMS": settings.concurrency,
+        "INFERENCE_NUM_THREADS": settings.threads,
+        # Two Embedders on one machine would pin their threads to the same cores.
+        "ENABLE_CPU_PINNING": False,
+    }
+
+
+def _precision(core: ov.Core, settings: EmbeddingSettings) -> str:
+    """bf16 twice as fast or more where the processor multiplies in it; emulated elsewhere, and slower than f32."""
+    if settings.precision != "auto":
+        return settings.precision
+    return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
