@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
 from penstock.errors import ObjectMissing, ServiceUnavailable, TooLarge
@@ -51,7 +50,7 @@ class ObjectStore:
 
     @classmethod
     def open(cls, settings: ObjectStoreSettings) -> ObjectStore:
-        """A store by URL. Credentials and endpoints come from the vendor's own variables (`AWS_…`, `GOOGLE_…`, `AZURE_…`)."""
+        """A store by URL; credentials and endpoints come from the vendor's own variables (`AWS_…`, `GOOGLE_…`, …)."""
         parts = urlsplit(settings.url)
         if parts.scheme == "file":
             folder = Path(unquote(parts.path))
@@ -92,7 +91,7 @@ class ObjectStore:
             result = await obstore.get_async(self._store, key)
             async for piece in result.stream(min_chunk_size=1024 * 1024):
                 yield bytes(piece)
-        except (NotFoundError, FileNotFoundError) as error:
+        except FileNotFoundError as error:
             raise ObjectMissing(f"There is no object {key!r} in the object store; hand the file in again.") from error
         except (BaseError, OSError) as error:
             raise _unavailable(error) from error
@@ -111,7 +110,7 @@ class ObjectStore:
         """Bytes of an object. Raises `ObjectMissing`."""
         try:
             return (await obstore.head_async(self._store, key))["size"]
-        except (NotFoundError, FileNotFoundError) as error:
+        except FileNotFoundError as error:
             raise ObjectMissing(f"There is no object {key!r} in the object store.") from error
         except (BaseError, OSError) as error:
             raise _unavailable(error) from error
@@ -119,7 +118,7 @@ class ObjectStore:
     async def delete(self, key: str) -> None:
         """Delete an object; one that is gone already is no error."""
         try:
-            with suppress(NotFoundError, FileNotFoundError):
+            with suppress(FileNotFoundError):
                 await obstore.delete_async(self._store, key)
         except (BaseError, OSError) as error:
             raise _unavailable(error) from error
@@ -127,7 +126,7 @@ class ObjectStore:
     async def delete_texts(self, file_id: UUID, *, but: int | None = None) -> None:
         """Delete the extracted texts of all generations of a File, `but` the one named."""
         try:
-            listed = await obstore.list(self._store, prefix=f"text/{file_id}/").collect_async()
+            listed = await self._store.list(f"text/{file_id}/").collect_async()
         except (BaseError, OSError) as error:
             raise _unavailable(error) from error
         for found in listed:

@@ -23,24 +23,26 @@ class Group(BaseModel):
 
 class DatabaseSettings(Group):
     url: SecretStr = Field(
-        SecretStr("postgresql://localhost/penstock"),
+        default=SecretStr("postgresql://localhost/penstock"),
         description="PostgreSQL 15 or newer with pgvector 0.8 or newer.",
     )
-    pool_size: int = Field(8, ge=1, le=100, description="Most connections of one process.")
-    connect_timeout_seconds: float = Field(10, gt=0, description="Wait this long for a connection.")
+    pool_size: int = Field(default=8, ge=1, le=100, description="Most connections of one process.")
+    connect_timeout_seconds: float = Field(default=10, gt=0, description="Wait this long for a connection.")
 
 
 class QueueSettings(Group):
-    url: SecretStr = Field(SecretStr("redis://localhost:6379/0"), description="redis://, rediss:// or unix://.")
+    url: SecretStr = Field(default=SecretStr("redis://localhost:6379/0"), description="redis://, rediss:// or unix://.")
     lease_seconds: float = Field(
-        15, ge=1, le=3600, description="A worker that is silent for so long loses its messages to another."
+        default=15, ge=1, le=3600, description="A worker that is silent for so long loses its messages to another."
     )
-    max_attempts: int = Field(3, ge=1, le=100, description="Then a message becomes a dead letter.")
-    retry_seconds: float = Field(1, gt=0, description="Wait before the second attempt; doubles with each further one.")
+    max_attempts: int = Field(default=3, ge=1, le=100, description="Then a message becomes a dead letter.")
+    retry_seconds: float = Field(
+        default=1, gt=0, description="Wait before the second attempt; doubles with each further one."
+    )
 
 
 class ObjectStoreSettings(Group):
-    url: str = Field("file:///var/lib/penstock/objects", description="file://, s3://, gs:// or az://.")
+    url: str = Field(default="file:///var/lib/penstock/objects", description="file://, s3://, gs:// or az://.")
 
     @field_validator("url")
     @classmethod
@@ -53,58 +55,67 @@ class ObjectStoreSettings(Group):
 
 class EmbeddingSettings(Group):
     model: str = Field(
-        "all-MiniLM-L6-v2",
+        default="all-MiniLM-L6-v2",
         description="A folder with the model, a name on the model hub, or the name of a remote model.",
     )
     url: str | None = Field(
-        None, description="Base URL of an OpenAI-compatible service; without it the model runs here, on OpenVINO."
+        default=None,
+        description="Base URL of an OpenAI-compatible service; without it the model runs here, on OpenVINO.",
     )
-    api_key: SecretStr | None = Field(None, description="Sent as a bearer token to the service.")
-    dimensions: int | None = Field(None, ge=1, le=2000, description="Asked of a remote model that offers several.")
+    api_key: SecretStr | None = Field(default=None, description="Sent as a bearer token to the service.")
+    dimensions: int | None = Field(
+        default=None, ge=1, le=2000, description="Asked of a remote model that offers several."
+    )
     max_tokens: int | None = Field(
-        None, ge=16, description="Longest text the model takes; without it, what the model says of itself."
+        default=None, ge=16, description="Longest text the model takes; without it, what the model says of itself."
     )
     tokenizer: str | None = Field(
-        None, description="A tokenizer.json for a remote model; without it, the default model's."
+        default=None, description="A tokenizer.json for a remote model; without it, the default model's."
     )
-    precision: Literal["auto", "bf16", "f32"] = Field("auto", description="auto: bf16 where the processor has it.")
-    batch_texts: int = Field(64, ge=1, le=2048, description="Most texts in one request to a remote service.")
-    batch_tokens: int = Field(16_384, ge=256, description="Most tokens in one batch.")
-    concurrency: int = Field(2, ge=1, le=64, description="Batches in work at once: streams here, requests there.")
-    timeout_seconds: float = Field(60, gt=0, description="For one request to a remote service.")
-    threads: int = Field(0, ge=0, description="Processor threads of the local engine; 0: all cores.")
+    precision: Literal["auto", "bf16", "f32"] = Field(
+        default="auto", description="auto: bf16 where the processor has it."
+    )
+    batch_texts: int = Field(default=64, ge=1, le=2048, description="Most texts in one request to a remote service.")
+    batch_tokens: int = Field(default=16_384, ge=256, description="Most tokens in one batch.")
+    concurrency: int = Field(
+        default=2, ge=1, le=64, description="Batches in work at once: streams here, requests there."
+    )
+    timeout_seconds: float = Field(default=60, gt=0, description="For one request to a remote service.")
+    threads: int = Field(default=0, ge=0, description="Processor threads of the local engine; 0: all cores.")
 
 
 class ParsingSettings(Group):
-    timeout_seconds: float = Field(300, gt=0, description="Wall-clock limit for one file.")
-    memory_mb: int = Field(1024, ge=128, description="Memory limit of one parser child, MiB.")
-    max_text_mb: int = Field(512, ge=1, description="Most extracted text of one file, MiB.")
-    children: int = Field(0, ge=0, le=256, description="Parser children of one Ingester; 0: one for each core.")
+    timeout_seconds: float = Field(default=300, gt=0, description="Wall-clock limit for one file.")
+    memory_mb: int = Field(default=1024, ge=128, description="Memory limit of one parser child, MiB.")
+    max_text_mb: int = Field(default=512, ge=1, description="Most extracted text of one file, MiB.")
+    children: int = Field(default=0, ge=0, le=256, description="Parser children of one Ingester; 0: one for each core.")
 
 
 class ChunkingSettings(Group):
     max_tokens: int | None = Field(
-        None, ge=16, description="Most tokens in a Chunk; without it, what the model takes."
+        default=None, ge=16, description="Most tokens in a Chunk; without it, what the model takes."
     )
-    overlap_tokens: int = Field(0, ge=0, description="Tokens of the end of a Chunk repeated in the next.")
+    overlap_tokens: int = Field(default=0, ge=0, description="Tokens of the end of a Chunk repeated in the next.")
 
 
 class ApiSettings(Group):
     host: str = "127.0.0.1"
-    port: int = Field(8321, ge=0, le=65535)
-    max_upload_mb: int = Field(2048, ge=1, description="Larger uploads are refused with `too_large`, MiB.")
+    port: int = Field(default=8321, ge=0, le=65535)
+    max_upload_mb: int = Field(default=2048, ge=1, description="Larger uploads are refused with `too_large`, MiB.")
 
 
 class WorkerSettings(Group):
-    concurrency: int = Field(0, ge=0, le=1024, description="Messages in work at once; 0: what suits the role.")
-    drain_seconds: float = Field(20, ge=0, description="Wait this long for work in hand at shutdown.")
-    health_port: int = Field(0, ge=0, le=65535, description="Serve /health and /metrics there; 0: do not.")
-    recover_seconds: float = Field(5, gt=0, description="Look for unfinished Files without a message this often.")
+    concurrency: int = Field(default=0, ge=0, le=1024, description="Messages in work at once; 0: what suits the role.")
+    drain_seconds: float = Field(default=20, ge=0, description="Wait this long for work in hand at shutdown.")
+    health_port: int = Field(default=0, ge=0, le=65535, description="Serve /health and /metrics there; 0: do not.")
+    recover_seconds: float = Field(
+        default=5, gt=0, description="Look for unfinished Files without a message this often."
+    )
 
 
 class SearchSettings(Group):
-    language: str = Field("english", pattern=r"^[a-z_]+$", description="PostgreSQL text search configuration.")
-    ef_search: int = Field(100, ge=1, le=1000, description="Width of the HNSW search; more finds more, slower.")
+    language: str = Field(default="english", pattern=r"^[a-z_]+$", description="PostgreSQL text search configuration.")
+    ef_search: int = Field(default=100, ge=1, le=1000, description="Width of the HNSW search; more finds more, slower.")
 
 
 class LogSettings(Group):
@@ -125,6 +136,9 @@ class Settings(Group):
     worker: WorkerSettings = WorkerSettings()
     search: SearchSettings = SearchSettings()
     log: LogSettings = LogSettings()
+
+
+_GROUPS: dict[str, type[Group]] = {group: type(value) for group, value in Settings()}
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -165,7 +179,7 @@ def describe(settings: Settings) -> Iterator[tuple[str, str, str]]:
         section = getattr(settings, group)
         value = getattr(section, field)
         shown = "" if value is None else mask(value) if isinstance(value, SecretStr) else str(value)
-        yield variable, shown, type(section).model_fields[field].description or ""
+        yield variable, shown, _GROUPS[group].model_fields[field].description or ""
 
 
 def mask(secret: SecretStr) -> str:
@@ -182,8 +196,8 @@ def mask(secret: SecretStr) -> str:
 def _variables() -> dict[str, tuple[str, str]]:
     return {
         f"{PREFIX}{group}_{field}".upper(): (group, field)
-        for group, info in Settings.model_fields.items()
-        for field in (info.annotation.model_fields if info.annotation else {})  # pyright: ignore
+        for group, kind in _GROUPS.items()
+        for field in kind.model_fields
     }
 
 
@@ -195,6 +209,6 @@ def _unknown(name: str, known: set[str]) -> str:
 
 def _describe_problem(location: tuple[int | str, ...], problem: str, value: object) -> str:
     group, field = str(location[0]), str(location[1])
-    annotation = str(Settings.model_fields[group].annotation.model_fields[field].annotation)  # pyright: ignore
+    annotation = str(_GROUPS[group].model_fields[field].annotation)
     shown = "(hidden)" if "Secret" in annotation else repr(value)
     return f"{PREFIX}{group.upper()}_{field.upper()} is {shown}: {problem.removeprefix('Value error, ')}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -40,7 +40,7 @@ class Database:
             connection_class=psycopg.AsyncConnection[DictRow],
             kwargs={"row_factory": dict_row, "application_name": "penstock"},
             configure=_configure,
-            check=AsyncConnectionPool.check_connection,
+            check=_check,
             min_size=1,
             max_size=settings.pool_size,
             timeout=settings.connect_timeout_seconds,
@@ -56,7 +56,7 @@ class Database:
         return database
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Rows]:
+    async def transaction(self) -> AsyncGenerator[Rows]:
         """A connection in a transaction that commits when the block ends, and rolls back when it raises.
 
         Raises `ServiceUnavailable` for whatever is the server's fault. Never open one around slow
@@ -79,6 +79,11 @@ class _VectorDumper(Dumper):
 
     def dump(self, obj: NDArray[np.float32]) -> Buffer:
         return struct.pack(">HH", obj.shape[0], 0) + obj.astype(">f4").tobytes()
+
+
+async def _check(connection: Rows) -> None:
+    """Do not hand out a connection that died with the last server."""
+    await connection.execute("")
 
 
 async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:

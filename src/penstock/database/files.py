@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -77,8 +77,8 @@ def _file(row: Mapping[str, Any]) -> File:
     return File(**values, error=error)
 
 
-async def _one(rows: Rows, name: LiteralString, **parameters: Any) -> File | None:
-    row = await (await rows.execute(statement(name), parameters)).fetchone()
+async def _one(rows: Rows, query: str, /, **parameters: Any) -> File | None:
+    row = await (await rows.execute(statement(query), parameters)).fetchone()
     return None if row is None else _file(row)
 
 

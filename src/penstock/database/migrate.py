@@ -32,10 +32,11 @@ class Migration:
 @cache
 def migrations() -> tuple[Migration, ...]:
     """All migrations of this release, in order."""
-    found: list[Migration] = []
-    for entry in files("penstock.database").joinpath("migrations").iterdir():
-        if match := re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name):
-            found.append(Migration(int(match[1]), match[2], entry.read_text()))
+    found = [
+        Migration(int(match[1]), match[2], entry.read_text())
+        for entry in files("penstock.database").joinpath("migrations").iterdir()
+        if (match := re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name))
+    ]
     return tuple(sorted(found, key=lambda migration: migration.version))
 
 

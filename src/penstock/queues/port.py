@@ -77,6 +77,10 @@ class Queues(Protocol):
         """The dead letters of a queue, oldest first, from behind the id `after`."""
         ...
 
+    async def find_dead_letter(self, queue: str, dead_letter_id: str) -> DeadLetter | None:
+        """One dead letter; None where it is gone."""
+        ...
+
     async def replay(self, queue: str, dead_letter_id: str) -> DeadLetter | None:
         """Put a dead letter back on its queue with all its attempts before it; None where it is gone."""
         ...

@@ -1,0 +1,165 @@
+"""The queue contract on Redis, and what is peculiar to Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import pytest
+import redis.exceptions
+from pydantic import SecretStr
+from queue_contract import LEASE, OpenQueues, QueueContract, Recorder, consuming, eventually, eventually_async, request
+from real_servers import RunningServer, redis_command, redis_in, wait_until
+
+from penstock.errors import ServiceUnavailable
+from penstock.models import INGEST_QUEUE
+from penstock.queues.port import Queues
+from penstock.queues.redis import RedisQueues
+from penstock.settings import QueueSettings
+
+
+def queues_at(url: str, worker: str, *, drain_seconds: float = 5) -> RedisQueues:
+    settings = QueueSettings(url=SecretStr(url), lease_seconds=LEASE)
+    return RedisQueues(settings, worker=worker, drain_seconds=drain_seconds)
+
+
+async def opener(url: str) -> AsyncIterator[OpenQueues]:
+    opened: list[RedisQueues] = []
+
+    async def open_one(worker: str) -> Queues:
+        queues = queues_at(url, worker)
+        opened.append(queues)
+        await queues.open()
+        return queues
+
+    yield open_one
+    for queues in opened:
+        await queues.close()
+
+
+class RedisContract(QueueContract):
+    async def kill(self, queues: Queues, task: asyncio.Task[None]) -> None:
+        """Cut the process off from Redis, so that nothing it does on its way out arrives."""
+        redis_queues = cast("RedisQueues", queues)
+
+        async def nothing(*_: object, **__: object) -> list[object]:
+            return []
+
+        redis_queues._client.execute_command = nothing  # pyright: ignore[reportAttributeAccessIssue]  # a cut wire
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+class TestEmbeddedRedis(RedisContract):
+    @pytest.fixture
+    async def open_queues(self, redis_url: str) -> AsyncIterator[OpenQueues]:
+        async for open_one in opener(redis_url):
+            yield open_one
+
+
+@pytest.fixture(scope="module")
+def installed_redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The distribution's redis-server, over TCP and with a password."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = ["redis-server", "--port", str(port), "--requirepass", "s3cret", "--save", "", "--bind", "127.0.0.1"]
+    with subprocess.Popen(
+        [*command, "--dir", str(tmp_path_factory.mktemp("redis"))], stdout=subprocess.DEVNULL
+    ) as server:
+        url = f"redis://:s3cret@127.0.0.1:{port}/0"
+        wait_until(lambda: answers(url), what="redis-server")
+        yield url
+        server.kill()
+
+
+def answers(url: str) -> bool:
+    try:
+        return bool(redis_command(url, "PING"))
+    except redis.exceptions.RedisError:
+        return False
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server installed (Debian: redis-server)")
+class TestInstalledRedis(RedisContract):
+    """The redis-server of the distribution, of another version than the embedded one, by URL over TCP."""
+
+    @pytest.fixture
+    async def open_queues(self, installed_redis_url: str) -> AsyncIterator[OpenQueues]:
+        redis_command(installed_redis_url, "FLUSHALL")
+        async for open_one in opener(installed_redis_url):
+            yield open_one
+
+
+async def test_flushall_does_not_stop_a_worker(redis_url: str) -> None:
+    worker, publisher = queues_at(redis_url, "worker"), queues_at(redis_url, "api")
+    await publisher.open()
+    recorder = Recorder()
+    async with consuming(worker, recorder):
+        await publisher.publish(INGEST_QUEUE, [request(1)])
+        await eventually(lambda: recorder.numbers == [1])
+        redis_command(redis_url, "FLUSHALL")
+        await publisher.publish(INGEST_QUEUE, [request(2)])
+        await eventually(lambda: recorder.numbers == [1, 2])
+    await worker.close()
+    await publisher.close()
+
+
+async def test_a_worker_outlives_a_redis_that_is_killed_and_comes_back(private_redis: RunningServer) -> None:
+    worker = queues_at(private_redis.url, "worker")
+    recorder = Recorder()
+    async with consuming(worker, recorder):
+        publisher = queues_at(private_redis.url, "api")
+        await publisher.open()
+        await publisher.publish(INGEST_QUEUE, [request(1)])
+        await eventually(lambda: recorder.numbers == [1])
+        private_redis.kill()
+        with pytest.raises(ServiceUnavailable):
+            await publisher.publish(INGEST_QUEUE, [request(2)])
+        private_redis.start()
+        await publisher.publish(INGEST_QUEUE, [request(3)])
+        await eventually(lambda: 3 in recorder.numbers)
+        await publisher.close()
+    await worker.close()
+
+
+async def test_a_message_that_is_none_of_ours_becomes_a_dead_letter(redis_url: str) -> None:
+    queues = queues_at(redis_url, "worker")
+    await queues.open()
+    for body in ('{"version": 99}', "not json"):
+        redis_command(redis_url, "XADD", INGEST_QUEUE, "*", "__data__", body)
+    recorder = Recorder()
+
+    async def buried() -> bool:
+        return (await queues.depths())[INGEST_QUEUE].dead_letters == 2
+
+    async with consuming(queues, recorder):
+        await eventually_async(buried)
+    assert recorder.seen == []
+    assert {dead.code for dead in await queues.dead_letters(INGEST_QUEUE)} == {"invalid_message"}
+    await queues.close()
+
+
+async def test_messages_carry_ids_only(redis_url: str) -> None:
+    """Trap: file bytes or secrets inside queue messages (docling-serve, VectorFlow)."""
+    queues = queues_at(redis_url, "api")
+    await queues.open()
+    await queues.publish(INGEST_QUEUE, [request(5)])
+    ((_, fields),) = await queues._client.xrange(INGEST_QUEUE)
+    (body,) = fields.values()
+    assert b'{"version":1,"file_id":"00000000-0000-0000-0000-000000000005","generation":1}' in body
+    assert len(body) < 400
+    await queues.close()
+
+
+async def test_a_queue_that_is_away_is_said_so(tmp_path: Path) -> None:
+    queues = queues_at(redis_in(tmp_path).url, "api")
+    with pytest.raises(ServiceUnavailable, match="queue does not answer"):
+        await queues.open()
+    await queues.close()
