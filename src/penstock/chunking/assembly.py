@@ -1,0 +1,111 @@
+"""Blocks become one text: what is written between them, and where each of them stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from penstock.chunking.cutting import WEAKEST_HEADING, Strength, between_characters, heading_strength
+from penstock.chunking.document import Block, BlockKind
+
+LONGEST_TITLE = 256
+"""Characters of a heading in the trail: it is repeated in every Chunk below it."""
+_CLOSE_KINDS = (BlockKind.TABLE_ROW, BlockKind.LIST_ITEM)
+_UNSTORABLE = {0: "\ufffd"} | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+"""NUL and halves of surrogate pairs: PostgreSQL takes no NUL, UTF-8 has no surrogates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A Block, or a piece of a very long one, at its place in the extracted text."""
+
+    start: int
+    end: int
+    kind: BlockKind
+    page: int | None
+    headings: tuple[str, ...]
+    """The trail that holds here, outermost first; a heading's own title is the last of its trail."""
+    strength: int
+    """Of the boundary before it; NONE between the pieces of one Block."""
+
+
+def assemble(blocks: Iterable[Block], *, piece_size: int) -> Iterator[tuple[str, Part]]:
+    """Each piece of the extracted text, in order, with the Part that it brings.
+
+    A piece starts with the white space that parts it from the one before. Blocks longer than `piece_size`
+    characters come in several, parted between words where there are any.
+    """
+    trail = _Trail()
+    previous: Block | None = None
+    dangling = False
+    end = 0
+    for block in blocks:
+        text = _storable(block.text).strip()
+        if not text:
+            continue
+        trail.enter(block)
+        strength = Strength.AFTER_HEADING if dangling else _strength_between(previous, block)
+        between = _between(previous, block)
+        for piece in _pieces(text, piece_size):
+            start, end = end + len(between), end + len(between) + len(piece)
+            yield between + piece, Part(start, end, block.kind, block.page, trail.titles, strength)
+            between, strength = "", Strength.NONE
+        previous = block
+        # A running header between a heading and its text must not let the heading end a Chunk.
+        dangling = block.kind is BlockKind.HEADING or (dangling and block.kind is BlockKind.PAGE_FURNITURE)
+
+
+class _Trail:
+    """The headings that hold at the present Block, outermost first."""
+
+    def __init__(self) -> None:
+        self._levels: list[int] = []
+        self.titles: tuple[str, ...] = ()
+
+    def enter(self, block: Block) -> None:
+        if block.kind is not BlockKind.HEADING:
+            return
+        level = min(max(block.level, 1), WEAKEST_HEADING)
+        while self._levels and self._levels[-1] >= level:
+            self._levels.pop()
+        title = " ".join(_storable(block.text[: 4 * LONGEST_TITLE]).split())[:LONGEST_TITLE]
+        self.titles = (*self.titles[: len(self._levels)], title)
+        self._levels.append(level)
+
+
+def _strength_between(previous: Block | None, block: Block) -> int:
+    if block.kind is BlockKind.HEADING:
+        return heading_strength(block.level)
+    return Strength.LINE if previous and _belong_together(previous, block) else Strength.PARAGRAPH
+
+
+def _between(previous: Block | None, block: Block) -> str:
+    if previous is None:
+        return ""
+    return "\n" if _belong_together(previous, block) else "\n\n"
+
+
+def _belong_together(previous: Block, block: Block) -> bool:
+    """Rows of one table, items of one list."""
+    return block.kind in _CLOSE_KINDS and (block.kind, block.page) == (previous.kind, previous.page)
+
+
+def _storable(text: str) -> str:
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.translate(_UNSTORABLE)
+
+
+def _pieces(text: str, size: int) -> Iterator[str]:
+    start = 0
+    while len(text) - start > size:
+        cut = _piece_end(text, start, start + size)
+        yield text[start:cut]
+        start = cut
+    yield text[start:]
+
+
+def _piece_end(text: str, start: int, limit: int) -> int:
+    middle = (start + limit) // 2
+    blank = max(text.rfind(" ", middle, limit), text.rfind("\n", middle, limit)) + 1
+    return blank or between_characters(text, middle, limit)

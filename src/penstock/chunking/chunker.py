@@ -1,0 +1,160 @@
+"""Blocks in, Chunks out: greedy cutting of a window that moves along the text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from penstock.chunking.assembly import Part, assemble
+from penstock.chunking.cutting import Boundary, Strength, between_characters, boundaries_inside, choose
+from penstock.chunking.document import Block, BlockKind
+from penstock.chunking.recipe import ChunkRecipe
+from penstock.chunking.tokens import TokenCounter
+from penstock.chunking.window import Window
+from penstock.models import NewChunk
+
+LONGEST_PIECE = 16_384
+"""Characters of a Block that are taken in at once: with the window this bounds the memory."""
+
+
+class Chunker:
+    """Cuts texts by one recipe. Raises `ModelUnavailable` where the tokenizer cannot be read."""
+
+    def __init__(self, recipe: ChunkRecipe) -> None:
+        self._recipe = recipe
+        self._counter = TokenCounter(recipe.tokenizer_file, max_tokens=recipe.max_tokens)
+
+    def chunk(self, blocks: Iterable[Block], *, write: Callable[[str], None]) -> Iterator[NewChunk]:
+        """The Chunks of the text that the Blocks make, in order; `write` gets each piece of that text once.
+
+        `text == extracted[char_span[0]:char_span[1]]`, in characters. Between two Chunks there is nothing but
+        white space, and without overlap no text is in two of them. Lazy: a Chunk comes as soon as the Blocks
+        behind it can no longer change it, so that a file of any size takes a few MB.
+        """
+        cutter = _Cutter(self._recipe, self._counter)
+        for piece, part in assemble(blocks, piece_size=max(LONGEST_PIECE, self._recipe.max_characters)):
+            write(piece)
+            cutter.window.append(piece, part)
+            yield from cutter.chunks(needed_ahead=self._recipe.max_characters)
+        yield from cutter.chunks(needed_ahead=0)
+
+
+class _Stretch(NamedTuple):
+    """From where to where a Chunk goes, white space at its end included, and its exact token count."""
+
+    start: int
+    cut: int
+    tokens: int
+
+
+class _Cutter:
+    """One text on its way through the window."""
+
+    def __init__(self, recipe: ChunkRecipe, counter: TokenCounter) -> None:
+        self.window = Window(counter)
+        self._recipe = recipe
+        self._counter = counter
+        self._start = 0
+        """Where the next Chunk starts."""
+        self._covered = 0
+        """Up to where the text is in a Chunk already; behind `_start` only where Chunks overlap."""
+        self._index = 0
+
+    def chunks(self, *, needed_ahead: int) -> Iterator[NewChunk]:
+        """Chunks, as long as the window holds more text than `needed_ahead` characters."""
+        while True:
+            self._start = self.window.past_blanks(self._start)
+            self._covered = self.window.past_blanks(self._covered)
+            if self.window.end - self._covered <= needed_ahead:
+                return
+            if self._covered - self._start > self._recipe.overlap_characters:
+                self._start = self._covered
+            yield self._next()
+
+    def _next(self) -> NewChunk:
+        stretch = self._fit(self._start) or self._fit(self._covered)
+        assert stretch, "a Chunk without overlap always fits"
+        chunk = self._describe(stretch)
+        self._index += 1
+        self._covered = stretch.cut
+        self._start = self._overlap_start(stretch)
+        self.window.forget(self._start)
+        return chunk
+
+    def _fit(self, start: int) -> _Stretch | None:
+        """The best stretch from `start`; None where its overlap leaves no room for new text."""
+        recipe, window = self._recipe, self.window
+        if not window.is_joint(start):
+            window.measure_again(start, recipe.max_characters)
+        limit = window.past_blanks(min(window.reach(start, recipe.max_tokens), start + recipe.max_characters))
+        while limit > self._covered:
+            cut = limit if limit == window.end else self._choose(start, limit)
+            tokens = self._count(start, cut)
+            if tokens <= recipe.max_tokens:
+                return _Stretch(start, cut, tokens)
+            limit = min(cut - 1, start + (cut - start) * recipe.max_tokens // tokens)
+        return None
+
+    def _choose(self, start: int, limit: int) -> int:
+        filled = min(self.window.reach(start, self._recipe.max_tokens // 2), (start + limit) // 2)
+        cut = choose(self._boundaries(self._covered, limit), filled=filled)
+        base = self.window.base
+        return cut or base + between_characters(self.window.text, self._covered - base, limit - base)
+
+    def _boundaries(self, after: int, up_to: int) -> Iterator[Boundary]:
+        """Every boundary between Parts, and the last ones inside them."""
+        base, text = self.window.base, self.window.text
+        for part in self.window.parts(after, up_to):
+            whole = self._keep_whole(part)
+            # A heading goes with what follows it, but where that can be cut, and not where both are whole.
+            if part.start > after and (part.strength > Strength.AFTER_HEADING or whole):
+                yield Boundary(part.strength, part.start)
+            if not whole:
+                inside = boundaries_inside(text, max(after, part.start) - base, min(up_to, part.end) - base)
+                yield from (Boundary(strength, base + position) for strength, position in inside)
+
+    def _keep_whole(self, part: Part) -> bool:
+        """Whether no cut may fall inside: a heading or a table row, if a Chunk can hold it."""
+        return (
+            part.kind in (BlockKind.HEADING, BlockKind.TABLE_ROW)
+            and part.end - part.start <= self._recipe.max_characters
+            and self.window.tokens(part.start, part.end) <= self._recipe.max_tokens
+        )
+
+    def _count(self, start: int, cut: int) -> int:
+        if self.window.is_exact(start, cut):
+            return self.window.tokens(start, cut)
+        return self._counter.count(self.window.slice(start, cut).rstrip())
+
+    def _describe(self, stretch: _Stretch) -> NewChunk:
+        text = self.window.slice(stretch.start, stretch.cut).rstrip()
+        end = stretch.start + len(text)
+        parts = list(self.window.parts(stretch.start, end - 1))
+        pages = [part.page for part in parts if part.page is not None]
+        return NewChunk(
+            index=self._index,
+            text=text,
+            token_count=stretch.tokens,
+            pages=(min(pages), max(pages)) if pages else None,
+            char_span=(stretch.start, end),
+            headings=list(_trail(parts)),
+        )
+
+    def _overlap_start(self, stretch: _Stretch) -> int:
+        """The first word of the overlap with the next Chunk; where there is none, the cut."""
+        recipe, window = self._recipe, self.window
+        after = max(stretch.start, stretch.cut - recipe.overlap_characters)
+        starts = window.atoms_back(stretch.cut, after, recipe.overlap_tokens)
+        words = [start for start in starts if _starts_word(window.slice(start - 1, start + 1))]
+        return words[-1] if words else stretch.cut
+
+
+def _trail(parts: list[Part]) -> tuple[str, ...]:
+    """The headings that hold where the body of a Chunk starts: its first text but for headings and furniture."""
+    aside = (BlockKind.HEADING, BlockKind.PAGE_FURNITURE)
+    body = next((part for part in parts if part.kind not in aside), parts[-1])
+    return body.headings
+
+
+def _starts_word(two_characters: str) -> bool:
+    return two_characters[0].isspace() and not two_characters[1].isspace()
