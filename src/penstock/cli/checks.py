@@ -1,0 +1,201 @@
+"""What `penstock doctor` looks at: each function tries one thing for real and says what it found."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+from redis import Redis
+from redis.exceptions import RedisError
+
+from penstock.database.migrate import migrations
+from penstock.embedding import open_engine
+from penstock.errors import PenstockError
+from penstock.objects import ObjectStore
+from penstock.settings import DatabaseSettings, EmbeddingSettings, ObjectStoreSettings, QueueSettings
+
+State = Literal["ok", "warning", "error"]
+LEAST_POSTGRESQL = 15
+LEAST_PGVECTOR = (0, 8)
+LEAST_REDIS = (6, 2)
+LITTLE_DISK_BYTES = 2 * 10**9
+LITTLE_MEMORY_BYTES = 3 * 10**9
+"""The parser children may take 1 GiB each, PostgreSQL and the model half a GB together."""
+FAST_FLAGS = ("amx_bf16", "avx512_bf16")
+"""Of processors that multiply bf16 themselves: they embed twice as fast or more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was found of one thing, and what to do about it."""
+
+    name: str
+    state: State
+    found: str
+    advice: str | None = None
+
+
+def check_machine() -> Check:
+    """Python, system, processors."""
+    flags = _processor_flags() & set(FAST_FLAGS)
+    processor = f"{os.cpu_count()} processors, {f'bf16 ({min(flags)})' if flags else 'no bf16: embeds in float32'}"
+    found = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {processor}"
+    return Check("machine", "ok", found)
+
+
+def check_memory() -> Check:
+    """What memory is free now."""
+    import psutil
+
+    available = psutil.virtual_memory().available
+    found = f"{available / 1e9:.1f} GB available"
+    if available >= LITTLE_MEMORY_BYTES:
+        return Check("memory", "ok", found)
+    advice = "large files may fail with parser_memory; lower PENSTOCK_PARSING_CHILDREN, or give the machine more"
+    return Check("memory", "warning", found, advice)
+
+
+def check_model(settings: EmbeddingSettings) -> Check:
+    """Load the model, or call the service, and embed a query."""
+    try:
+        found = asyncio.run(_embed_something(settings))
+    except PenstockError as error:
+        return Check("model", "error", error.message, "see PENSTOCK_EMBEDDING_MODEL and PENSTOCK_EMBEDDING_URL")
+    return Check("model", "ok", found)
+
+
+async def _embed_something(settings: EmbeddingSettings) -> str:
+    engine = await open_engine(settings)
+    try:
+        vector = await engine.embed_query("penstock doctor")
+        where = settings.url or "on this machine"
+        return f"{engine.model}, revision {engine.revision}, {vector.shape[0]} dimensions, {where}"
+    finally:
+        await engine.close()
+
+
+def check_database(settings: DatabaseSettings) -> Check:
+    """Connect, and read the versions of PostgreSQL, pgvector and the schema."""
+    try:
+        with psycopg.connect(settings.url.get_secret_value(), connect_timeout=5) as connection:
+            return _check_versions(connection)
+    except psycopg.Error as error:
+        advice = "start the database, or set PENSTOCK_DATABASE_URL to where it is"
+        return Check("database", "error", _one_line(error), advice)
+
+
+def _check_versions(connection: psycopg.Connection) -> Check:
+    version = connection.info.server_version // 10_000
+    vector = _scalar(connection, "select default_version from pg_available_extensions where name = 'vector'")
+    found = f"PostgreSQL {version}, pgvector {vector or 'missing'}"
+    if version < LEAST_POSTGRESQL:
+        return Check("database", "error", found, f"Penstock needs PostgreSQL {LEAST_POSTGRESQL} or newer")
+    if vector is None or _version(str(vector)) < LEAST_PGVECTOR:
+        return Check("database", "error", found, "install pgvector 0.8 or newer on the database server")
+    return _check_schema(connection, found)
+
+
+def _check_schema(connection: psycopg.Connection, found: str) -> Check:
+    newest = migrations()[-1].version
+    if _scalar(connection, "select to_regclass('schema_migrations')::text") is None:
+        return Check("database", "warning", f"{found}, no schema yet", "run `penstock migrate`")
+    current = int(str(_scalar(connection, "select coalesce(max(version), 0) from schema_migrations")))
+    found = f"{found}, schema {current}"
+    if current < newest:
+        return Check("database", "warning", found, f"run `penstock migrate`: this release has schema {newest}")
+    if current > newest:
+        return Check("database", "error", found, f"this release knows schema {newest}; run the newer release")
+    return Check("database", "ok", found)
+
+
+def _scalar(connection: psycopg.Connection, query: Any) -> object:
+    row = connection.execute(query).fetchone()
+    return row[0] if row else None
+
+
+def check_queue(settings: QueueSettings) -> Check:
+    """Connect, and read whether this Redis keeps what it is given."""
+    try:
+        with Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  # redis types its **kwargs not at all
+            settings.url.get_secret_value(), socket_timeout=5, socket_connect_timeout=5
+        ) as client:
+            return _check_redis(client)
+    except (RedisError, OSError, ValueError) as error:
+        advice = "start the queue, or set PENSTOCK_QUEUE_URL to where it is"
+        return Check("queue", "error", _one_line(error), advice)
+
+
+def _check_redis(client: Redis) -> Check:
+    info = client.info()  # pyright: ignore[reportUnknownMemberType]  # redis types its **kwargs not at all
+    version = str(info["redis_version"])
+    policy = str(info.get("maxmemory_policy", "unknown"))
+    found = f"Redis {version}, appendonly {'yes' if info.get('aof_enabled') else 'no'}, maxmemory-policy {policy}"
+    if _version(version) < LEAST_REDIS:
+        return Check("queue", "error", found, "Penstock needs Redis 6.2 or newer")
+    if policy not in ("noeviction", "unknown"):
+        return Check("queue", "error", found, "set maxmemory-policy to noeviction: this one throws messages away")
+    if not info.get("aof_enabled"):
+        advice = "set appendonly to yes: else a restart forgets messages, and Files wait until they are found again"
+        return Check("queue", "warning", found, advice)
+    return Check("queue", "ok", found)
+
+
+def check_object_store(settings: ObjectStoreSettings) -> Check:
+    """Write, read and delete a small object."""
+    try:
+        asyncio.run(ObjectStore.open(settings).check())
+    except PenstockError as error:
+        advice = "see PENSTOCK_OBJECT_STORE_URL and the store's own variables (AWS_…, GOOGLE_…, AZURE_…)"
+        return Check("object store", "error", error.message, advice)
+    return Check("object store", "ok", f"{settings.url}: written, read and deleted")
+
+
+def check_disk(folder: Path) -> Check:
+    """What is free where the data are."""
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    found = f"{free / 1e9:.1f} GB free at {folder}"
+    if free >= LITTLE_DISK_BYTES:
+        return Check("disk", "ok", found)
+    return Check("disk", "warning", found, "free some space, or move the data to a larger disk")
+
+
+def check_text_recognition() -> Check:
+    """Whether Tesseract can read scanned pages; Penstock does without."""
+    program = shutil.which("tesseract")
+    if program is None:
+        advice = "scanned pages are read only where Tesseract and its language data are installed"
+        return Check("text recognition", "ok", "Tesseract is not installed", advice)
+    listed = subprocess.run([program, "--list-langs"], capture_output=True, text=True, check=False, timeout=10)  # noqa: S603  # found on PATH, fixed arguments
+    languages = listed.stdout.splitlines()[1:]
+    return Check("text recognition", "ok", f"Tesseract with {', '.join(languages) or 'no language data'}")
+
+
+def disk_folder(settings: ObjectStoreSettings, data: Path) -> Path:
+    """The folder whose disk fills up: that of the objects where they are files, else the data folder."""
+    parts = urlsplit(settings.url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else data
+
+
+def _processor_flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()  # not Linux
+    return {flag for line in lines if line.startswith("flags") for flag in line.partition(":")[2].split()}
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
