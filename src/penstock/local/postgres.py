@@ -105,7 +105,7 @@ def prepare_postgres(folder: Path, *, durable: bool = True) -> Postgres:
     server = Postgres(folder, socket_folder(folder, SOCKET_NAME, account), account, durable)
     if server.data.exists():
         _check_version(server.data)
-        _forget_impostor(server.data)
+        forget_impostor(server.data)
     else:
         _make_cluster(server)
     return server
@@ -156,7 +156,7 @@ def _check_version(data: Path) -> None:
         )
 
 
-def _forget_impostor(data: Path) -> None:
+def forget_impostor(data: Path) -> None:
     """Remove the pid file of a server that is gone where its number now is another program's.
 
     PostgreSQL looks only whether such a process lives, and would refuse to start; usual in containers, where

@@ -1,0 +1,145 @@
+"""Which parts run, and how: the embedded servers unless the settings name others, the API, and the Workers."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+
+from penstock.local.data_folder import DataFolder
+from penstock.local.part import PartPlan, Stage
+from penstock.local.part_log import POSTGRES_WARNING, REDIS_WARNING
+from penstock.local.postgres import MAJOR_VERSION, forget_impostor, prepare_postgres
+from penstock.local.program import Program
+from penstock.local.redis import prepare_redis
+from penstock.settings import PREFIX, Settings, environment_of, load_settings
+
+Roles = Mapping[str, tuple[str, ...]]
+"""The command of each role."""
+ROLES: Roles = MappingProxyType(
+    # -P: a file in the user's folder must not pass for one of our modules.
+    {role: (sys.executable, "-P", "-m", "penstock", role) for role in ("api", "ingester", "embedder")}
+)
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # where to ask what listens everywhere
+API_STOP_SECONDS = 10.0
+REDIS_STOP_SECONDS = 10.0
+POSTGRES_STOP_SECONDS = 30.0
+GRACE_SECONDS = 5.0
+"""What a Worker gets beyond its drain limit, to give back what it did not finish."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What `penstock up` was asked for."""
+
+    data: Path
+    host: str
+    port: int
+    ingesters: int = 1
+    embedders: int = 1
+
+    @property
+    def url(self) -> str:
+        return _url(self.host, self.port)
+
+
+def given_groups(environment: Mapping[str, str]) -> frozenset[str]:
+    """The groups whose URL the user set: a server of their own, which we do not start but use."""
+    groups = ("database", "queue", "object_store")
+    return frozenset(group for group in groups if f"{PREFIX}{group}_URL".upper() in environment)
+
+
+def plan_postgres(folder: DataFolder) -> tuple[PartPlan, str]:
+    """The embedded PostgreSQL and its URL. Makes the cluster the first time, which takes a second."""
+    server = prepare_postgres(folder.postgres)
+    plan = PartPlan(
+        name="postgres",
+        stage=Stage.SERVER,
+        program=server.program,
+        stop_seconds=POSTGRES_STOP_SECONDS,
+        detail=f"PostgreSQL {MAJOR_VERSION}, {folder.postgres}",
+        is_ready=server.is_ready,
+        before_start=partial(forget_impostor, server.data),
+        warning=POSTGRES_WARNING,
+    )
+    return plan, server.url
+
+
+def plan_redis(folder: DataFolder) -> tuple[PartPlan, str]:
+    """The embedded Redis and its URL."""
+    server = prepare_redis(folder.redis)
+    plan = PartPlan(
+        name="redis",
+        stage=Stage.SERVER,
+        program=server.program,
+        stop_seconds=REDIS_STOP_SECONDS,
+        detail=f"Redis, {folder.redis}",
+        is_ready=lambda _: server.is_ready(),
+        warning=REDIS_WARNING,
+    )
+    return plan, server.url
+
+
+def settings_for(settings: Settings, options: UpOptions, **urls: str) -> Settings:
+    """The settings of the roles: the user's, with our address and the `urls` of embedded parts in them."""
+    overrides = {f"{PREFIX}{group}_URL".upper(): url for group, url in urls.items()}
+    overrides |= {
+        "PENSTOCK_API_HOST": options.host,
+        "PENSTOCK_API_PORT": str(options.port),
+        "PENSTOCK_WORKER_HEALTH_PORT": "0",  # several Workers of one machine would fight for it
+    }
+    if settings.log.level in ("warning", "error"):
+        overrides["PENSTOCK_LOG_LEVEL"] = "info"  # Workers say `ready` at that level; the terminal shows warnings only
+    return load_settings(environment_of(settings) | overrides)
+
+
+def plan_roles(settings: Settings, options: UpOptions, roles: Roles = ROLES) -> list[PartPlan]:
+    """The API and the Workers, as `settings` tell them."""
+    environment = dict(os.environ) | environment_of(settings)
+    api = PartPlan(
+        name="api",
+        stage=Stage.API,
+        program=Program(roles["api"], environment=environment),
+        stop_seconds=API_STOP_SECONDS,
+        detail=options.url,
+        is_ready=lambda _: answers(options.host, options.port),
+    )
+    counts = {"ingester": options.ingesters, "embedder": options.embedders}
+    workers = [
+        PartPlan(
+            name=f"{role}-{number}",
+            stage=Stage.WORKER,
+            program=Program(roles[role], environment=environment),
+            stop_seconds=settings.worker.drain_seconds + GRACE_SECONDS,
+        )
+        for role, count in counts.items()
+        for number in range(1, count + 1)
+    ]
+    return [api, *workers]
+
+
+def stop_seconds(settings: Settings) -> float:
+    """The longest that stopping everything takes, stage by stage."""
+    workers = settings.worker.drain_seconds + GRACE_SECONDS
+    return API_STOP_SECONDS + workers + POSTGRES_STOP_SECONDS + GRACE_SECONDS
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether the API there says that it is ready."""
+    connection = http.client.HTTPConnection(ANYWHERE.get(host, host), port, timeout=5)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

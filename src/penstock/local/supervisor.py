@@ -1,0 +1,249 @@
+"""Everything on one machine: starts the parts in order, watches them, and stops them in the opposite order."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from penstock.errors import AlreadyRunning, InvalidSettings, PortTaken
+from penstock.local.data_folder import DataFolder, FolderLock, explain, make_data_folder
+from penstock.local.part import Part, PartPlan, Stage
+from penstock.local.part_log import PartLog
+from penstock.local.plans import (
+    ROLES,
+    Roles,
+    UpOptions,
+    plan_postgres,
+    plan_redis,
+    plan_roles,
+    settings_for,
+    stop_seconds,
+)
+from penstock.local.run_state import ProcessName, RunState, forget_state, read_state, write_state
+from penstock.local.terminal import Terminal
+from penstock.settings import Settings, mask
+
+ORPHAN_SECONDS = 5.0
+"""What the parts of a killed supervisor get to end by themselves; their database is going away with them."""
+LOCK_SECONDS = 30.0
+POLL_SECONDS = 0.05
+NOT_OUR_ADDRESS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run_everything(options: UpOptions, settings: Settings, *, given: frozenset[str], roles: Roles = ROLES) -> None:
+    """Run Penstock on `options.data` until Ctrl-C or SIGTERM; returns when everything has stopped.
+
+    `given` names the groups (`database`, `queue`, `object_store`) whose URL the user set: they are used as they are.
+    Raises `SetupError` and its kinds, with nothing left running.
+    """
+    terminal = Terminal()
+    folder = make_data_folder(options.data)
+    lock = FolderLock(folder)
+    take_over(folder, lock, terminal)
+    try:
+        check_port(options.host, options.port)
+        asyncio.run(_run(folder, lock, options, settings, given=given, roles=roles, terminal=terminal))
+    finally:
+        lock.release()
+
+
+async def _run(
+    folder: DataFolder,
+    lock: FolderLock,
+    options: UpOptions,
+    settings: Settings,
+    *,
+    given: frozenset[str],
+    roles: Roles,
+    terminal: Terminal,
+) -> None:
+    try:
+        await Supervisor(folder, lock, options, settings, given=given, roles=roles, terminal=terminal).run()
+    finally:
+        forget_state(folder)
+
+
+def take_over(folder: DataFolder, lock: FolderLock, terminal: Terminal) -> None:
+    """Get the lock, if need be from what a killed supervisor left behind. Raises `AlreadyRunning`."""
+    began = time.monotonic()
+    while not lock.take():
+        state = read_state(folder)
+        waited = time.monotonic() - began
+        if state and state.supervisor.lives():
+            raise AlreadyRunning(
+                f"Penstock already runs on {folder.path} ({state.url}, pid {state.supervisor.pid}); "
+                "stop it with penstock down."
+            )
+        if waited > LOCK_SECONDS:
+            raise AlreadyRunning(f"Processes of an earlier Penstock still use {folder.path}; end them, then try again.")
+        if state and waited > ORPHAN_SECONDS:
+            terminal.say("Ending what is left of a Penstock that was killed.")
+            end_orphans(state)
+        time.sleep(POLL_SECONDS)
+
+
+def end_orphans(state: RunState) -> None:
+    """Kill the parts of a run whose supervisor is gone."""
+    for part in state.parts.values():
+        part.send(signal.SIGKILL)
+
+
+def free_port(host: str) -> int:
+    """A port of `host` that nothing listens on."""
+    return _try_port(host, 0)
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise `PortTaken` now rather than after everything else has started."""
+    _try_port(host, port)
+
+
+def _try_port(host: str, port: int) -> int:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except PermissionError as error:
+        raise PortTaken(f"Port {port} is kept for the system's own programs; choose another with --port.") from error
+    except OSError as error:
+        if isinstance(error, socket.gaierror) or error.errno in NOT_OUR_ADDRESS:
+            raise InvalidSettings(f"{host} is not an address of this machine; choose another with --host.") from error
+        raise PortTaken(f"Another program listens on port {port} of {host}; choose another with --port.") from error
+
+
+class Supervisor:
+    """One run of everything."""
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        lock: FolderLock,
+        options: UpOptions,
+        settings: Settings,
+        *,
+        given: frozenset[str],
+        roles: Roles,
+        terminal: Terminal,
+    ) -> None:
+        self._folder = folder
+        self._lock = lock
+        self._options = options
+        self._settings = settings
+        self._given = given
+        self._roles = roles
+        self._terminal = terminal
+        self._parts: dict[Part, asyncio.Task[None]] = {}
+        self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._state = RunState(
+            url=options.url,
+            supervisor=ProcessName.of(os.getpid()),
+            started_at=datetime.now(UTC),
+            stop_seconds=stop_seconds(settings),
+        )
+
+    async def run(self) -> None:
+        """Start everything, watch it until a signal or a failure, stop everything."""
+        self._obey_signals()
+        self._remember()
+        starting = asyncio.create_task(self._start())
+        starting.add_done_callback(self._end_if_failed)
+        try:
+            await self._end
+        finally:
+            starting.cancel()
+            await self._stop()
+
+    async def _start(self) -> None:
+        urls = await self._start_servers()
+        settings = settings_for(self._settings, self._options, **urls)
+        await self._migrate(settings)
+        await asyncio.gather(*(self._start_part(plan) for plan in plan_roles(settings, self._options, self._roles)))
+        self._state = self._state.model_copy(update={"ready": True})
+        self._remember()
+        self._terminal.ready(self._options.url)
+
+    async def _start_servers(self) -> dict[str, str]:
+        """The URLs of what is not given, each by the name of its group of settings."""
+        urls = {} if self._tell_if_given("objects", "object_store") else {"object_store": self._folder.objects.as_uri()}
+        starts = dict[str, Awaitable[str]]()
+        if not self._tell_if_given("postgres", "database"):
+            starts["database"] = self._start_server(plan_postgres)
+        if not self._tell_if_given("redis", "queue"):
+            starts["queue"] = self._start_server(plan_redis)
+        return urls | dict(zip(starts, await asyncio.gather(*starts.values()), strict=True))
+
+    def _tell_if_given(self, part: str, group: str) -> bool:
+        if group in self._given:
+            url = mask(getattr(self._settings, group).url)
+            self._terminal.part(part, f"not started: PENSTOCK_{group.upper()}_URL is set, {url}")
+        return group in self._given
+
+    async def _start_server(self, planner: Callable[[DataFolder], tuple[PartPlan, str]]) -> str:
+        began = time.monotonic()
+        plan, url = await asyncio.to_thread(planner, self._folder)
+        await self._start_part(plan, began=began)
+        return url
+
+    async def _migrate(self, settings: Settings) -> None:
+        # Not at the top: it brings psycopg along, 0.3 s that `penstock --help` need not wait.
+        from penstock.database.migrate import migrate  # noqa: PLC0415
+
+        if done := await asyncio.to_thread(migrate, settings.database):
+            self._terminal.part("schema", f"version {done[-1].version}")
+
+    async def _start_part(self, plan: PartPlan, *, began: float | None = None) -> None:
+        """Return when the part is ready for the first time; it is watched from then on as well."""
+        part = Part(
+            plan,
+            log=PartLog(self._folder.logs / f"{plan.name}.log"),
+            terminal=self._terminal,
+            inherited=(self._lock.fileno(),),
+            on_start=self._remember_part,
+            began=began,
+        )
+        self._parts[part] = asyncio.create_task(part.keep_running())
+        self._parts[part].add_done_callback(self._end_if_failed)
+        await part.ready.wait()
+
+    async def _stop(self) -> None:
+        self._terminal.say("Stopping; Ctrl-C again ends everything at once.")
+        for stage in Stage:
+            parts = {part: task for part, task in self._parts.items() if part.plan.stage is stage}
+            await asyncio.gather(*(part.stop(task) for part, task in parts.items()))
+        self._terminal.say("Penstock has stopped.")
+
+    def _obey_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for signal_number in STOP_SIGNALS:
+            if signal_number != signal.SIGHUP or signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+                loop.add_signal_handler(signal_number, self._obey)
+
+    def _obey(self) -> None:
+        if not self._end.done():
+            self._end.set_result(None)
+            return
+        for part in self._parts:
+            part.kill()
+
+    def _end_if_failed(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) and not self._end.done():
+            self._end.set_exception(error)
+
+    def _remember_part(self, name: str, pid: int) -> None:
+        self._state = self._state.model_copy(update={"parts": self._state.parts | {name: ProcessName.of(pid)}})
+        self._remember()
+
+    def _remember(self) -> None:
+        try:
+            write_state(self._folder, self._state)
+        except OSError as error:  # a disk that filled up while we run: no reason to stop everything
+            self._terminal.say(explain(error, self._folder.path).message)

@@ -1,0 +1,343 @@
+"""`penstock up` and `down` with real servers and stub roles: what starts, is watched, stops, and is refused."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from real_servers import redis_command, wait_until
+
+from penstock.errors import AlreadyRunning, DataFolderError, ModelUnavailable, PortTaken
+from penstock.local.data_folder import find_data_folder, is_locked, make_data_folder
+from penstock.local.part import restart_delay
+from penstock.local.run_state import RunState, read_state
+
+pytestmark = pytest.mark.slow
+
+STUB = str(Path(__file__).with_name("local_stub.py"))
+NOBODY = 65534
+
+
+@dataclass(slots=True)
+class Up:
+    """A `penstock up` that runs, and what it has said."""
+
+    process: subprocess.Popen[str]
+    data: Path
+    lines: list[str] = field(default_factory=list[str])
+
+    def said(self, pattern: str) -> list[str]:
+        return [line for line in self.lines if re.search(pattern, line)]
+
+    def wait_for(self, pattern: str, *, times: int = 1) -> None:
+        wait_until(lambda: len(self.said(pattern)) >= times, what=f"{pattern!r} in {self.lines}")
+
+    @property
+    def state(self) -> RunState:
+        state = read_state(find_data_folder(self.data))
+        assert state is not None
+        return state
+
+    def pid(self, part: str) -> int:
+        return self.state.parts[part].pid
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
+
+
+StartUp = Callable[..., Up]
+
+
+@pytest.fixture
+def start_up(tmp_path: Path) -> Iterator[StartUp]:
+    """Starts `penstock up` on a data folder of this test; ends what is left of it afterwards."""
+    started: list[Up] = []
+
+    def start(*options: str, data: Path = tmp_path / "data", **variables: str) -> Up:
+        running = Up(_popen("up", "--data", str(data), "--port", "0", *options, **variables), data)
+        threading.Thread(target=_collect, args=(running,), daemon=True).start()
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        running.process.kill()
+        running.process.wait()
+    for running in started:
+        _no_process_left(running.data)
+
+
+def _popen(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, STUB, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=_environment(variables),
+        start_new_session=True,
+    )
+
+
+def _environment(variables: dict[str, str]) -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
+    return plain | variables
+
+
+def _collect(running: Up) -> None:
+    assert running.process.stdout is not None
+    with running.process.stdout as lines:
+        for line in lines:
+            running.lines.append(line.rstrip("\n"))
+
+
+def _run(*arguments: str, **variables: str) -> tuple[int, str]:
+    finished = subprocess.run(
+        [sys.executable, STUB, *arguments],
+        capture_output=True,
+        text=True,
+        env=_environment(variables),
+        timeout=60,
+        check=False,
+    )
+    return finished.returncode, finished.stdout + finished.stderr
+
+
+def _down(data: Path) -> tuple[int, str]:
+    return _run("down", "--data", str(data))
+
+
+def _no_process_left(data: Path) -> None:
+    wait_until(lambda: not is_locked(find_data_folder(data)), what=f"processes of {data} to end")
+
+
+def test_up_runs_every_part_and_down_stops_them_with_their_state(start_up: StartUp) -> None:
+    running = start_up("--ingesters", "2", "--embedders", "0")
+    running.wait_for("^Penstock is ready at http://127.0.0.1:[0-9]+$")
+    assert set(running.state.parts) == {"postgres", "redis", "api", "ingester-1", "ingester-2"}
+    assert running.said("^postgres    ready in .* s   PostgreSQL 18, .*/data/postgres$")
+    assert running.said("^ingester-2  .*warn .*something to know")
+    assert not running.said("info")
+    with psycopg.connect(_postgres_url(running.data)) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
+    redis_command(_redis_url(running.data), "XADD", "stream", "*", "a", "b")
+
+    assert _down(running.data) == (0, f"Penstock on {running.data} has stopped.\n")
+    assert running.process.wait(5) == 0
+    assert not (running.data / "penstock.json").exists()
+    assert "drained" in (running.data / "logs" / "ingester-1.log").read_text()
+
+    again = start_up("--embedders", "0")
+    again.wait_for("^Penstock is ready")
+    with psycopg.connect(_postgres_url(again.data)) as connection:
+        assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
+    assert redis_command(_redis_url(again.data), "XLEN", "stream") == 1
+    assert again.stop() == 0
+
+
+@pytest.mark.parametrize("part", ["postgres", "redis", "api", "ingester-1"])
+def test_part_that_is_killed_comes_back(start_up: StartUp, part: str) -> None:
+    running = start_up("--embedders", "0")
+    running.wait_for("^Penstock is ready")
+    killed = running.pid(part)
+    os.kill(killed, signal.SIGKILL)
+    running.wait_for(f"^{part} +ended by SIGKILL; starting it again now")
+    running.wait_for(f"^{part} +ready in", times=2)
+    assert running.pid(part) != killed
+    with psycopg.connect(_postgres_url(running.data)) as connection:
+        connection.execute("SELECT 1")
+    assert running.stop() == 0
+
+
+def test_worker_that_ends_unasked_with_status_0_is_started_again(start_up: StartUp) -> None:
+    running = start_up("--embedders", "0")
+    running.wait_for("^Penstock is ready")
+    os.kill(running.pid("ingester-1"), signal.SIGTERM)
+    running.wait_for("^ingester-1 +ended with exit status 0; starting it again now")
+    running.wait_for("^ingester-1 +ready in", times=2)
+
+
+def test_second_up_is_refused_and_names_the_first(start_up: StartUp) -> None:
+    running = start_up("--embedders", "0")
+    running.wait_for("^Penstock is ready")
+    status, said = _run("up", "--data", str(running.data), "--port", "0")
+    assert status == AlreadyRunning.exit_status
+    assert said == (
+        f"penstock: Penstock already runs on {running.data} ({running.state.url}, pid {running.process.pid}); "
+        "stop it with penstock down.\n"
+    )
+
+
+def test_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, said = _run("up", "--data", str(tmp_path / "data"), "--port", port)
+    assert status == PortTaken.exit_status
+    assert said == f"penstock: Another program listens on port {port} of 127.0.0.1; choose another with --port.\n"
+    assert not (tmp_path / "data" / "postgres").exists()
+
+
+def test_killed_supervisor_leaves_nothing_and_the_next_one_starts(start_up: StartUp) -> None:
+    running = start_up("--embedders", "0")
+    running.wait_for("^Penstock is ready")
+    parts = [psutil.Process(part.pid) for part in running.state.parts.values()]
+    running.process.kill()
+    _, alive = psutil.wait_procs(parts, timeout=10)
+    assert not alive
+    again = start_up("--embedders", "0")
+    again.wait_for("^Penstock is ready")
+    assert again.stop() == 0
+
+
+def test_part_that_outlives_a_killed_supervisor_is_ended_by_the_next(start_up: StartUp) -> None:
+    running = start_up("--embedders", "0", STUB_DEAF="ingester")
+    running.wait_for("^Penstock is ready")
+    deaf = running.state.parts["ingester-1"]
+    running.process.kill()
+    again = start_up("--embedders", "0")
+    again.wait_for("^Ending what is left of a Penstock that was killed")
+    again.wait_for("^Penstock is ready")
+    assert not deaf.lives()
+    assert again.stop() == 0
+
+
+def test_second_interrupt_ends_a_deaf_worker_at_once(start_up: StartUp) -> None:
+    running = start_up("--embedders", "0", STUB_DEAF="ingester", PENSTOCK_WORKER_DRAIN_SECONDS="300")
+    running.wait_for("^Penstock is ready")
+    running.process.send_signal(signal.SIGINT)
+    running.wait_for("^Stopping")
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(10) == 0
+    _no_process_left(running.data)
+
+
+def test_deaf_worker_is_killed_after_its_drain_limit(start_up: StartUp) -> None:
+    running = start_up("--embedders", "0", STUB_DEAF="ingester", PENSTOCK_WORKER_DRAIN_SECONDS="0")
+    running.wait_for("^Penstock is ready")
+    assert running.stop() == 0
+    assert running.said("^ingester-1 +still at work after 5 s: killed")
+
+
+def test_role_that_cannot_start_ends_up_with_its_status_and_its_words(start_up: StartUp) -> None:
+    status = ModelUnavailable.exit_status
+    running = start_up(STUB_EMBEDDER=f"the model is not here {status}")
+    assert running.process.wait(30) == status
+    running.wait_for("penstock: embedder-1 does not start. The end of .*embedder-1.log")
+    running.wait_for("the model is not here")
+    _no_process_left(running.data)
+
+
+def test_part_that_keeps_dying_at_the_start_is_given_up(start_up: StartUp) -> None:
+    running = start_up("--ingesters", "0", STUB_EMBEDDER="oh no 1")
+    running.wait_for("^embedder-1 +ended with exit status 1; starting it again in 2 s")
+    running.wait_for("embedder-1 does not start")
+    assert running.process.wait(30) == 2
+
+
+def test_servers_of_the_users_own_are_used_and_not_started(
+    start_up: StartUp, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    urls = {"PENSTOCK_DATABASE_URL": database_url, "PENSTOCK_QUEUE_URL": redis_url}
+    running = start_up("--embedders", "0", **urls)
+    running.wait_for("^Penstock is ready")
+    assert running.said("^postgres    not started: PENSTOCK_DATABASE_URL is set")
+    assert running.said("^redis       not started: PENSTOCK_QUEUE_URL is set")
+    assert set(running.state.parts) == {"api", "ingester-1"}
+    assert f"database={database_url}" in (tmp_path / "data" / "logs" / "ingester-1.log").read_text()
+    assert running.stop() == 0
+
+
+def test_long_data_path_works(start_up: StartUp, tmp_path: Path) -> None:
+    data = tmp_path / ("long-" * 20) / "data"
+    running = start_up("--embedders", "0", data=data)
+    running.wait_for("^Penstock is ready")
+    assert running.stop() == 0
+
+
+def test_folder_of_another_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "VERSION").write_text("99\n")
+    status, said = _run("up", "--data", str(tmp_path))
+    assert status == DataFolderError.exit_status
+    assert said.startswith(f"penstock: {tmp_path} has data format '99', and this Penstock reads format '1'.")
+
+
+def test_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.odt").touch()
+    status, said = _run("up", "--data", str(tmp_path))
+    assert status == DataFolderError.exit_status
+    assert "is not empty and not a data folder of Penstock (it has thesis.odt)" in said
+
+
+def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    status, said = _run("up", "--data", str(tmp_path / "file" / "data"))
+    assert status == DataFolderError.exit_status
+    assert "Not a directory" in said
+    assert "Traceback" not in said
+
+
+def test_folder_without_write_permission_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with _not_as_root(), pytest.raises(DataFolderError, match=r"is not writable for this user \(Permission denied\)"):
+        make_data_folder(tmp_path / "data")
+
+
+@contextmanager
+def _not_as_root() -> Iterator[None]:
+    """Root may write everywhere: be somebody else for a moment."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_detach_returns_when_ready_and_down_ends_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    finished = subprocess.run(
+        [sys.executable, STUB, "up", "--data", str(data), "--port", "0", "--embedders", "0", "--detach"],
+        capture_output=True,
+        text=True,
+        env=_environment({}),
+        timeout=60,
+        check=True,
+    )
+    state = read_state(find_data_folder(data))
+    assert state is not None
+    assert finished.stdout == f"Penstock is ready at {state.url}\n"
+    assert "postgres    ready in" in finished.stderr
+    status, said = _run("up", "--data", str(data), "--port", "0", "--detach")
+    assert (status, said[:31]) == (AlreadyRunning.exit_status, "penstock: Penstock already runs")
+    assert _down(data) == (0, f"Penstock on {data} has stopped.\n")
+    assert _down(data) == (0, f"Penstock on {data} does not run.\n")
+
+
+def test_down_on_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
+    assert _down(tmp_path / "nothing") == (0, f"Penstock on {tmp_path / 'nothing'} does not run.\n")
+
+
+def test_restart_delay_begins_at_none_and_ends_at_15_seconds() -> None:
+    assert [restart_delay(deaths) for deaths in range(1, 8)] == [0, 1, 2, 4, 8, 15, 15]
+
+
+def _postgres_url(data: Path) -> str:
+    return f"postgresql://postgres@/penstock?host={data / 'postgres'}"
+
+
+def _redis_url(data: Path) -> str:
+    return f"unix://{data / 'redis' / 'redis.sock'}"
