@@ -10,7 +10,9 @@ import asyncio
 
 from penstock.embedding.batcher import Batcher, BatcherCounts
 from penstock.embedding.chunk_recipe import recipe
+from penstock.embedding.fake import FAKE_SCHEME, FakeEngine
 from penstock.embedding.model import locate_model
+from penstock.embedding.openai import OpenAiEngine
 from penstock.embedding.port import Embedded, EmbeddingEngine, Vector
 from penstock.settings import EmbeddingSettings
 
@@ -20,12 +22,17 @@ __all__ = ["Batcher", "BatcherCounts", "Embedded", "EmbeddingEngine", "Vector", 
 async def open_engine(settings: EmbeddingSettings) -> EmbeddingEngine:
     """The engine that the settings ask for, ready for work; loads off the event loop.
 
-    Raises `ModelUnavailable` or `InvalidSettings`.
+    Raises `ModelUnavailable` or `InvalidSettings`; for a remote model, whose service is asked for the
+    length of its vectors unless the settings tell it, `ServiceUnavailable` too.
     """
+    if settings.model.startswith(FAKE_SCHEME):
+        return FakeEngine.of(settings)
+    if settings.url is not None:
+        return await OpenAiEngine.connect(settings)
     return await asyncio.to_thread(_open_local, settings)
 
 
 def _open_local(settings: EmbeddingSettings) -> EmbeddingEngine:
-    from penstock.embedding.openvino import OpenVinoEngine  # noqa: PLC0415  (OpenVINO: 40 MB that others do without)
+    from penstock.embedding.openvino import OpenVinoEngine  # noqa: PLC0415  (loads OpenVINO, which others do without)
 
     return OpenVinoEngine(locate_model(settings), settings)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from penstock.chunking.recipe import ChunkRecipe
+from penstock.embedding.fake import FAKE_SCHEME
 from penstock.embedding.model import locate_model
-from penstock.embedding.model_files import DEFAULT_MODEL, find_model_folder
-from penstock.embedding.model_files import TOKENIZER as TOKENIZER_FILE
+from penstock.embedding.model_files import DEFAULT_MODEL, TOKENIZER, find_model_folder
 from penstock.errors import InvalidSettings, ModelUnavailable
 from penstock.settings import EmbeddingSettings, Settings
 
@@ -37,20 +37,20 @@ def recipe(settings: Settings) -> ChunkRecipe:
 
 def _limits(settings: EmbeddingSettings) -> tuple[Path, int]:
     """The file that counts tokens, and the most of them that the model takes."""
-    if runs_elsewhere(settings):
+    if _runs_elsewhere(settings):
         return _remote_tokenizer(settings), settings.max_tokens or REMOTE_MAX_TOKENS
     model = locate_model(settings)
     return model.tokenizer_file, model.max_tokens
 
 
-def runs_elsewhere(settings: EmbeddingSettings) -> bool:
+def _runs_elsewhere(settings: EmbeddingSettings) -> bool:
     """Whether the model is not one whose files this machine needs."""
-    return settings.url is not None or settings.model.startswith("fake://")
+    return settings.url is not None or settings.model.startswith(FAKE_SCHEME)
 
 
 def _remote_tokenizer(settings: EmbeddingSettings) -> Path:
     if settings.tokenizer is None:
-        return find_model_folder(DEFAULT_MODEL) / TOKENIZER_FILE
+        return find_model_folder(DEFAULT_MODEL) / TOKENIZER
     file = Path(settings.tokenizer).expanduser()
     if not file.is_file():
         raise ModelUnavailable(f"PENSTOCK_EMBEDDING_TOKENIZER names the file {file}, which is not there")
