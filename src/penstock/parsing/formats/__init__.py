@@ -1,0 +1,112 @@
+"""Bytes of a known media type to Blocks, one module per family of formats."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pypdfium2 as pdfium  # pyright: ignore[reportMissingTypeStubs] - it has none
+from lxml import etree
+
+from penstock.chunking.document import Block
+from penstock.errors import CorruptFile, FileError, NoText, UnsupportedFormat
+from penstock.parsing import media_type as types
+from penstock.parsing.formats.cleaning import clean
+from penstock.parsing.formats.delimited import read_delimited
+from penstock.parsing.formats.foreign import foreign_reader
+from penstock.parsing.formats.html import read_html
+from penstock.parsing.formats.mail import read_mail, read_mailbox
+from penstock.parsing.formats.markup import read_asciidoc, read_latex, read_markdown, read_org, read_rst
+from penstock.parsing.formats.pdf import read_pdf
+from penstock.parsing.formats.plain import read_plain
+from penstock.parsing.formats.records import read_json, read_notebook
+from penstock.parsing.formats.sheets import read_sheets
+from penstock.parsing.formats.slides import read_slides
+from penstock.parsing.formats.word import read_word
+from penstock.parsing.formats.xml import read_xml
+from penstock.parsing.media_type import READABLE, detect
+
+__all__ = ["READABLE", "read"]
+
+Reader = Callable[[Path], Iterator[Block]]
+"""Gives a file's Blocks one by one while it reads; raises `FileError`."""
+
+_DAMAGE = (
+    ArithmeticError, AttributeError, EOFError, LookupError, RecursionError, RuntimeError, TypeError, ValueError,
+    struct.error, zlib.error, zipfile.BadZipFile, etree.LxmlError, pdfium.PdfiumError,
+)  # fmt: skip
+"""What libraries, and our own code, run into where a damaged file breaks the promises of its format.
+
+Not here: `MemoryError` and what the system says of files, which are not the file's fault."""
+
+
+def read(path: Path, media_type: str) -> Iterator[Block]:
+    """The Blocks of a file in reading order, while it is being read: none is empty, none holds NUL or surrogates.
+
+    Raises `FileError`: `UnsupportedFormat`, `PasswordProtected`, `CorruptFile`, `TooLarge`, and at the end `NoText`
+    if there was no word. What came before an error is good text.
+    """
+    return _read(path, media_type, depth=0)
+
+
+def _read(path: Path, media_type: str, *, depth: int) -> Iterator[Block]:
+    reader = _readers(depth).get(media_type)
+    if reader is None:
+        raise UnsupportedFormat
+    found = False
+    try:
+        for block in reader(path):
+            if text := clean(block.text):
+                found = found or any(map(str.isalnum, text))
+                yield block if text == block.text else replace(block, text=text)
+    except FileError:
+        raise
+    except _DAMAGE as error:
+        raise CorruptFile(f"The file is damaged: it breaks the rules of {READABLE[media_type]} ({error}).") from error
+    if not found:
+        raise NoText
+
+
+def _read_attachment(path: Path, name: str, depth: int) -> Iterator[Block]:
+    return _read(path, detect(path, name), depth=depth)
+
+
+def _readers(depth: int) -> Mapping[str, Reader]:
+    return {
+        **_READERS,
+        types.EML: partial(read_mail, read_attachment=_read_attachment, depth=depth),
+        types.MBOX: partial(read_mailbox, read_attachment=_read_attachment, depth=depth),
+    }
+
+
+_READERS: Mapping[str, Reader] = {
+    types.PDF: read_pdf,
+    types.DOCX: read_word,
+    types.PPTX: read_slides,
+    types.XLSX: read_sheets,
+    types.HTML: read_html,
+    types.XML: read_xml,
+    types.MARKDOWN: read_markdown,
+    types.PLAIN: read_plain,
+    types.CSV: read_delimited,
+    types.TSV: read_delimited,
+    types.JSON: read_json,
+    types.JSON_LINES: read_json,
+    types.NOTEBOOK: read_notebook,
+    types.RST: read_rst,
+    types.ORG: read_org,
+    types.LATEX: read_latex,
+    types.ASCIIDOC: read_asciidoc,
+    **{
+        media_type: foreign_reader(media_type)
+        for media_type in (
+            types.DOC, types.PPT, types.XLS, types.XLSB, types.MSG,
+            types.ODT, types.ODS, types.ODP, types.EPUB, types.RTF,
+        )
+    },
+}  # fmt: skip

@@ -1,0 +1,165 @@
+"""Mail: one message (eml) or a box of them (mbox), with what is attached."""
+
+from __future__ import annotations
+
+import email
+import email.errors
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from email.header import decode_header, make_header
+from email.message import Message
+from email.policy import compat32
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from penstock.chunking.document import Block, BlockKind
+from penstock.errors import FileError
+from penstock.parsing.encoding import decoded
+from penstock.parsing.formats.cleaning import one_line
+from penstock.parsing.formats.html import html_blocks
+from penstock.parsing.formats.plain import paragraphs
+
+SHOWN_HEADERS = ("From", "To", "Cc", "Bcc", "Reply-To", "Date")
+MAX_DEPTH = 5
+"""Messages within messages, and files attached to them."""
+MAX_PARTS = 1_000
+MAX_MESSAGE_BYTES = 256 * 1024**2
+"""Of one message in a box; what is beyond is cut off."""
+
+_POSTMARK = re.compile(rb"From \S+.*\d{4}\s*$")
+_PIECE = 64 * 1024
+
+
+class ReadAttachment(Protocol):
+    """Reads a file of any format; `depth` counts the containers around it. Raises `FileError`."""
+
+    def __call__(self, path: Path, name: str, depth: int) -> Iterator[Block]: ...
+
+
+def read_mail(path: Path, *, read_attachment: ReadAttachment, depth: int = 0) -> Iterator[Block]:
+    return _message_blocks(_parse(path.read_bytes()), read_attachment=read_attachment, depth=depth)
+
+
+def read_mailbox(path: Path, *, read_attachment: ReadAttachment, depth: int = 0) -> Iterator[Block]:
+    """Each message after the other; one is in memory at a time."""
+    for page, message in enumerate(_split_box(path), start=1):
+        for block in _message_blocks(_parse(message), read_attachment=read_attachment, depth=depth):
+            yield Block(block.text, block.kind, block.level, page)
+
+
+def _split_box(path: Path) -> Iterator[bytes]:
+    """The messages between the `From ` lines."""
+    held: list[bytes] = []
+    size = 0
+    with path.open("rb") as file:
+        for line in iter(partial(file.readline, _PIECE), b""):
+            if held and _POSTMARK.match(line):
+                yield b"".join(held)
+                held, size = [], 0
+            if size < MAX_MESSAGE_BYTES and not _POSTMARK.match(line):
+                held.append(line)
+                size += len(line)
+    yield b"".join(held)
+
+
+def _parse(data: bytes) -> Message:
+    # compat32 reads any header; the newer policies raise on several kinds of broken ones.
+    return email.message_from_bytes(data, policy=compat32)
+
+
+def _message_blocks(message: Message, *, read_attachment: ReadAttachment, depth: int) -> Iterator[Block]:
+    yield Block(_header(message, "Subject"), BlockKind.HEADING, 1)
+    shown = ((name, _header(message, name)) for name in SHOWN_HEADERS)
+    yield Block("\n".join(f"{name}: {value}" for name, value in shown if value))
+    for part in _readable_parts(message):
+        if _is_body(part):
+            yield from _body_blocks(part)
+        else:
+            yield from _attachment_blocks(part, read_attachment, depth)
+
+
+def _readable_parts(message: Message) -> list[Message]:
+    """The parts in order; of alternatives the plain text, or what comes instead."""
+    pending, found = [message], list[Message]()
+    while pending and len(found) < MAX_PARTS:
+        part = pending.pop()
+        inner = _inner_messages(part)
+        if part.get_content_type() == "message/rfc822" or not inner:
+            found.append(part)
+        elif part.get_content_subtype() == "alternative":
+            pending += _best_alternative(inner)
+        else:
+            pending += reversed(inner)
+    return found
+
+
+def _inner_messages(part: Message) -> list[Message]:
+    """The parts of a multipart, the one message of a forwarded message, else nothing."""
+    inner: Any = part.get_payload()
+    return cast("list[Message]", inner) if isinstance(inner, list) else []
+
+
+def _best_alternative(parts: list[Message]) -> list[Message]:
+    """Plain text that says something; else the last, which the sender likes best."""
+    plain = [part for part in parts if part.get_content_type() == "text/plain" and _payload(part).strip()]
+    return plain[:1] or parts[-1:]
+
+
+def _is_body(part: Message) -> bool:
+    return part.get_content_type() in ("text/plain", "text/html") and not part.get_filename()
+
+
+def _body_blocks(part: Message) -> Iterator[Block]:
+    text = _text(part)
+    if part.get_content_type() == "text/html":
+        return html_blocks(text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+    return paragraphs(text.splitlines(keepends=True))
+
+
+def _text(part: Message) -> str:
+    data = _payload(part)
+    charset = part.get_content_charset()
+    try:
+        return data.decode(charset, "penstock") if charset else decoded(data)
+    except (LookupError, UnicodeError):
+        return decoded(data)
+
+
+def _payload(part: Message) -> bytes:
+    """The decoded bytes of a part; broken base64 gives what there is."""
+    if inner := _inner_messages(part):
+        return b"".join(item.as_bytes() for item in inner)
+    data: Any = part.get_payload(decode=True)
+    return data if isinstance(data, bytes) else b""
+
+
+def _attachment_blocks(part: Message, read_attachment: ReadAttachment, depth: int) -> Iterator[Block]:
+    """The name of an attached file, then its text; one that cannot be read does not spoil the message."""
+    name = one_line(_decoded_header(part.get_filename() or ""))
+    yield Block(name and f"Attachment: {name}", BlockKind.PAGE_FURNITURE)
+    data = _payload(part)
+    if depth >= MAX_DEPTH or not data:
+        return
+    with tempfile.NamedTemporaryFile(prefix="penstock-") as file:
+        file.write(data)
+        file.flush()
+        try:
+            yield from read_attachment(Path(file.name), name, depth + 1)
+        except FileError as error:
+            yield Block(f"({name or 'attachment'} was not read: {error.message})", BlockKind.PAGE_FURNITURE)
+
+
+def _header(message: Message, name: str) -> str:
+    values: Iterable[Any] = message.get_all(name, [])
+    return one_line(", ".join(_decoded_header(str(value)) for value in values))
+
+
+def _decoded_header(value: str) -> str:
+    """Encoded words (RFC 2047) as text; raw 8-bit headers by their likely encoding."""
+    try:
+        text = str(make_header(decode_header(value)))
+    except (ValueError, LookupError, email.errors.MessageError):
+        text = value
+    return decoded(text.encode("utf-8", "surrogateescape")) if re.search("[\udc80-\udcff]", text) else text

@@ -1,0 +1,144 @@
+"""PDF, page by page, by PDFium.
+
+PDFium gives the text of a page line by line. What a line is (heading, part of a paragraph, table row, running
+header) is read from its place and size on the page, of which PDFium is asked for the first and the last character
+only: that keeps the speed within reach of the raw text's.
+"""
+
+# pypdfium2 has no type stubs, and its raw bindings are made at run time.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
+
+from penstock.chunking.document import Block
+from penstock.errors import CorruptFile, NoText, PasswordProtected
+from penstock.parsing.formats.cleaning import one_line
+from penstock.parsing.formats.layout import Layout, Line
+
+HYPHEN = "\ufffe"
+"""PDFium's mark for a hyphen at a line's end; the line break after it is left out."""
+BOLD_WEIGHT = 600
+LONGEST_BOLD = 120
+"""Characters; only lines that can be headings are asked for their font."""
+
+
+def read_pdf(path: Path) -> Iterator[Block]:
+    """Blocks with their pages; two pages are in memory at a time.
+
+    Raises `PasswordProtected`, `CorruptFile`, or `NoText` for a PDF that holds nothing but pictures.
+    """
+    with _open(path) as document:
+        layout = Layout(_outline(document))
+        found = False
+        for number in range(1, len(document) + 1):
+            lines = _page_lines(document, number)
+            found = found or bool(lines)
+            yield from layout.add_page(number, lines)
+        yield from layout.finish()
+        if not found:
+            raise NoText(_no_text(len(document)))
+
+
+def _no_text(pages: int) -> str:
+    return (
+        f"The PDF holds no text on its {pages} page{'' if pages == 1 else 's'}, only pictures: it is probably a scan. "
+        "Run text recognition (OCR) on it and hand it in again."
+    )
+
+
+@contextmanager
+def _open(path: Path) -> Generator[pdfium.PdfDocument]:
+    """PDFium's document; one encrypted with the empty password opens like any other."""
+    try:
+        document = pdfium.PdfDocument(path)
+    except pdfium.PdfiumError as error:
+        if error.err_code == pdfium_c.FPDF_ERR_PASSWORD:
+            raise PasswordProtected from error
+        raise CorruptFile(f"The file is a damaged or incomplete PDF ({error}).") from error
+    try:
+        yield document
+    finally:
+        document.close()
+
+
+def _outline(document: pdfium.PdfDocument) -> dict[str, int]:
+    """Level of each title in the document's outline, from 1."""
+    levels: dict[str, int] = {}
+    try:
+        for bookmark in document.get_toc(max_depth=6):
+            title = one_line(bookmark.get_title()).casefold()
+            if title:
+                levels.setdefault(title, bookmark.level + 1)
+    except (pdfium.PdfiumError, UnicodeError):
+        return levels  # a damaged outline costs headings, not text
+    return levels
+
+
+def _page_lines(document: pdfium.PdfDocument, number: int) -> list[Line]:
+    """The lines of a page; none for a page that cannot be loaded, of which a damaged file may have several."""
+    try:
+        page = document[number - 1]
+    except pdfium.PdfiumError:
+        return []
+    try:
+        text_page = page.get_textpage()
+    except pdfium.PdfiumError:
+        page.close()
+        return []
+    try:
+        return list(_lines(text_page))
+    finally:
+        text_page.close()
+        page.close()
+
+
+def _lines(text_page: pdfium.PdfTextPage) -> Iterator[Line]:
+    text = text_page.get_text_range(errors="replace")
+    raw = text_page.raw
+    exact = text_page.count_chars() == len(text)
+    """Whether positions in the text are PDFium's character numbers; they differ where it leaves characters out."""
+    at = 0
+    for line in text.split("\r\n"):
+        start, end = at + len(line) - len(line.lstrip()), at + len(line.rstrip()) - 1
+        at += len(line) + 2
+        if end < start:
+            continue
+        if not exact:
+            start = pdfium_c.FPDFText_GetCharIndexFromTextIndex(raw, start)
+            end = pdfium_c.FPDFText_GetCharIndexFromTextIndex(raw, end)
+        yield _place(raw, _without_hyphens(line), start, end)
+
+
+def _place(raw: object, text: str, start: int, end: int) -> Line:
+    first, last, matrix = pdfium_c.FS_RECTF(), pdfium_c.FS_RECTF(), pdfium_c.FS_MATRIX()
+    pdfium_c.FPDFText_GetLooseCharBox(raw, start, ctypes.byref(first))
+    pdfium_c.FPDFText_GetLooseCharBox(raw, end, ctypes.byref(last))
+    pdfium_c.FPDFText_GetMatrix(raw, start, ctypes.byref(matrix))
+    # The font size is that of the text's own space; the matrix scales it to the page's points.
+    size = pdfium_c.FPDFText_GetFontSize(raw, start) * math.hypot(matrix.c, matrix.d)
+    bold = len(text) <= LONGEST_BOLD and _is_bold(raw, start) and _is_bold(raw, end)
+    left, right = sorted((first.left, last.right))  # the first character is the rightmost one in Hebrew and Arabic
+    return Line(text, left, right, first.bottom, last.bottom, round(size, 1), bold)
+
+
+def _is_bold(raw: object, at: int) -> bool:
+    if pdfium_c.FPDFText_GetFontWeight(raw, at) >= BOLD_WEIGHT:
+        return True
+    name = ctypes.create_string_buffer(64)
+    flags = ctypes.c_int()
+    pdfium_c.FPDFText_GetFontInfo(raw, at, name, 64, ctypes.byref(flags))
+    return b"bold" in name.value.lower()
+
+
+def _without_hyphens(line: str) -> str:
+    return one_line(line.replace(HYPHEN, ""))
