@@ -82,6 +82,7 @@ class RunningServer:
     def _end(self, signal_number: signal.Signals) -> None:
         if self.process is not None:
             self.process.send_signal(signal_number)
+            self.process.send_signal(signal.SIGCONT)  # a frozen one hears nothing else
             self.process.wait(START_SECONDS)
             self.process = None
 

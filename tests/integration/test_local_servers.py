@@ -31,6 +31,11 @@ def test_every_test_has_a_database_of_its_own(database_url: str, module_database
     assert database_url != module_database_url
 
 
+def test_migrated_database_has_the_tables(migrated_url: str) -> None:
+    with psycopg.connect(migrated_url) as connection:
+        assert connection.execute("SELECT count(*) FROM schema_migrations").fetchone() != (0,)
+
+
 def test_postgres_keeps_what_was_committed_over_kill_9(private_postgres: RunningServer) -> None:
     with psycopg.connect(private_postgres.url) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
@@ -49,6 +54,16 @@ def test_redis_keeps_its_messages_over_kill_9(private_redis: RunningServer) -> N
     private_redis.restart()
     assert redis_command(private_redis.url, "XLEN", "stream") == 1
     assert redis_command(private_redis.url, "CONFIG", "GET", "maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+
+
+def test_redis_with_a_damaged_end_of_its_file_is_repaired(private_redis: RunningServer, tmp_path: Path) -> None:
+    redis_command(private_redis.url, "XADD", "stream", "*", "a", "b")
+    private_redis.kill()
+    with (tmp_path / "redis" / "appendonly.aof").open("ab") as file:
+        file.write(bytes(4096))  # what a power cut leaves of a file that was growing
+    prepare_redis(tmp_path / "redis").repair()
+    private_redis.start()
+    assert redis_command(private_redis.url, "XLEN", "stream") == 1
 
 
 async def test_faststream_takes_the_socket_url(redis_url: str) -> None:

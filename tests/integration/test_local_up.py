@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,7 +176,7 @@ def test_second_up_is_refused_and_names_the_first(start_up: StartUp) -> None:
     assert status == AlreadyRunning.exit_status
     assert said == (
         f"penstock: Penstock already runs on {running.data} ({running.state.url}, pid {running.process.pid}); "
-        "stop it with penstock down.\n"
+        f"stop it with penstock down --data {running.data}.\n"
     )
 
 
@@ -295,7 +295,7 @@ def test_folder_without_write_permission_is_refused(tmp_path: Path) -> None:
 
 
 @contextmanager
-def _not_as_root() -> Iterator[None]:
+def _not_as_root() -> Generator[None]:
     """Root may write everywhere: be somebody else for a moment."""
     if os.geteuid() != 0:
         yield

@@ -42,17 +42,23 @@ def database_account(folder: Path) -> Account | None:
     return Account(entry.pw_uid, entry.pw_gid)
 
 
-def let_in(account: Account, path: Path) -> None:
-    """Let `account` walk to `path`: adds the x bit for others, and nothing else, to folders above it that lack it."""
-    for folder in path.parents:
-        mode = folder.stat()
-        if mode.st_uid != account.uid and not mode.st_mode & stat.S_IXOTH:
-            folder.chmod(stat.S_IMODE(mode.st_mode) | stat.S_IXOTH)
+def let_in(account: Account, path: Path) -> tuple[Path, ...]:
+    """Let `account` walk to `path`: adds the x bit for others, and nothing else, to folders above it that lack it.
+
+    Returns the folders that it changed: somebody may want to know.
+    """
+    closed = [folder for folder in path.parents if not _can_pass(account, folder.stat())]
+    for folder in closed:
+        folder.chmod(stat.S_IMODE(folder.stat().st_mode) | stat.S_IXOTH)
+    return tuple(closed)
 
 
-def let_read(account: Account, tree: Path) -> None:
-    """Let `account` read and run what is in `tree`, which an installation under umask 077 hid from it."""
-    let_in(account, tree)
+def _can_pass(account: Account, folder: os.stat_result) -> bool:
+    return folder.st_uid == account.uid or bool(folder.st_mode & stat.S_IXOTH)
+
+
+def let_read(tree: Path) -> None:
+    """Let everyone read and run what its owner can in `tree`: an installation under umask 077 hid it."""
     for path in _walk(tree):
         mode = stat.S_IMODE(path.stat().st_mode)
         wanted = mode | (mode & (stat.S_IRUSR | stat.S_IXUSR)) >> 6

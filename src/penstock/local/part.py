@@ -25,6 +25,7 @@ MAX_START_DEATHS = 6
 SETUP_STATUSES = range(2, 8)
 """What a role exits with when this installation cannot start as it is: see SetupError in errors.py."""
 MAX_LINE_BYTES = 1 << 20
+LAST_WORDS_SECONDS = 1.0
 
 
 class Stage(IntEnum):
@@ -122,7 +123,7 @@ class Part:
     async def _run_once(self) -> int:
         if self.plan.before_start is not None:
             await asyncio.to_thread(self.plan.before_start)
-        process = await self._launch()
+        process, lines = await self._launch()
         announcing = asyncio.create_task(self._announce(process.pid))
         try:
             return await process.wait()
@@ -130,8 +131,9 @@ class Part:
             self._process = None
             announcing.cancel()
             _kill_group(process.pid)  # parser children that outlived their worker
+            await lines.finished(LAST_WORDS_SECONDS)
 
-    async def _launch(self) -> asyncio.subprocess.Process:
+    async def _launch(self) -> tuple[asyncio.subprocess.Process, _Lines]:
         self._said_ready.clear()
         # A pipe of our own: asyncio's would have `wait` last until grandchildren, too, have closed it.
         reading, writing = os.pipe()
@@ -150,12 +152,13 @@ class Part:
             raise
         finally:
             os.close(writing)
-        await asyncio.get_running_loop().connect_read_pipe(lambda: _Lines(self._hear), os.fdopen(reading, "rb"))
+        lines = _Lines(self._hear)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: lines, os.fdopen(reading, "rb"))
         self._process = process
         self._on_start(self.plan.name, process.pid)
         if self._stopping.is_set():  # while we were starting it
             self._signal(self.plan.program.stop_signal)
-        return process
+        return process, lines
 
     def _hear(self, line: bytes) -> None:
         self._log.write(line)
@@ -220,6 +223,13 @@ class _Lines(asyncio.Protocol):
     def __init__(self, on_line: Callable[[bytes], None]) -> None:
         self._on_line = on_line
         self._rest = b""
+        self._closed = asyncio.Event()
+
+    async def finished(self, seconds: float) -> None:
+        """Wait until the last line is read; not for ever, since whoever inherited the pipe may live on."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
 
     def data_received(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -232,6 +242,7 @@ class _Lines(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         if self._rest:
             self._on_line(self._rest)
+        self._closed.set()
 
 
 def _how(status: int) -> str:

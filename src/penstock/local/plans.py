@@ -54,15 +54,17 @@ def given_groups(environment: Mapping[str, str]) -> frozenset[str]:
     return frozenset(group for group in groups if f"{PREFIX}{group}_URL".upper() in environment)
 
 
-def plan_postgres(folder: DataFolder) -> tuple[PartPlan, str]:
+def plan_postgres(folder: DataFolder, *, connections: int) -> tuple[PartPlan, str]:
     """The embedded PostgreSQL and its URL. Makes the cluster the first time, which takes a second."""
-    server = prepare_postgres(folder.postgres)
+    server = prepare_postgres(folder.postgres, connections=connections)
+    opened = [str(path) for path in server.opened if not path.is_relative_to(folder.path)]
+    note = f"; lets its user walk through {', '.join(opened)}" if opened else ""
     plan = PartPlan(
         name="postgres",
         stage=Stage.SERVER,
         program=server.program,
         stop_seconds=POSTGRES_STOP_SECONDS,
-        detail=f"PostgreSQL {MAJOR_VERSION}, {folder.postgres}",
+        detail=f"PostgreSQL {MAJOR_VERSION}, {folder.postgres}{note}",
         is_ready=server.is_ready,
         before_start=partial(forget_impostor, server.data),
         warning=POSTGRES_WARNING,
@@ -80,6 +82,7 @@ def plan_redis(folder: DataFolder) -> tuple[PartPlan, str]:
         stop_seconds=REDIS_STOP_SECONDS,
         detail=f"Redis, {folder.redis}",
         is_ready=lambda _: server.is_ready(),
+        before_start=server.repair,
         warning=REDIS_WARNING,
     )
     return plan, server.url

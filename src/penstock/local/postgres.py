@@ -20,7 +20,7 @@ from urllib.parse import quote
 import psutil
 
 from penstock.errors import DataFolderError, SetupError
-from penstock.local.account import Account, database_account, let_read
+from penstock.local.account import Account, database_account, let_in, let_read
 from penstock.local.program import Program
 from penstock.local.socket_folder import make_private, socket_folder
 
@@ -40,7 +40,6 @@ UNICODE_WORDS = "--lc-ctype=C.UTF-8"
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "100",
     "shared_buffers": "128MB",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "1GB",
@@ -52,6 +51,9 @@ SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
 }
+MIN_CONNECTIONS = 100
+SPARE_CONNECTIONS = 20
+"""For people, and for those that PostgreSQL keeps for its superuser."""
 THROW_AWAY = {"fsync": "off", "full_page_writes": "off"}
 """For tests: survives kill -9 of the server, not a power cut."""
 
@@ -63,7 +65,10 @@ class Postgres:
     folder: Path
     sockets: Path
     account: Account | None
+    connections: int
     durable: bool = True
+    opened: tuple[Path, ...] = ()
+    """Folders that `account` had to be let through."""
 
     @property
     def url(self) -> str:
@@ -78,7 +83,14 @@ class Postgres:
 
     @property
     def program(self) -> Program:
-        settings = SETTINGS | ({} if self.durable else THROW_AWAY) | {"unix_socket_directories": str(self.sockets)}
+        settings = (
+            SETTINGS
+            | ({} if self.durable else THROW_AWAY)
+            | {
+                "unix_socket_directories": str(self.sockets),
+                "max_connections": str(max(MIN_CONNECTIONS, self.connections + SPARE_CONNECTIONS)),
+            }
+        )
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return Program(
             argv=(_binary("postgres"), "-D", str(self.data), *options),
@@ -93,22 +105,30 @@ class Postgres:
         return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
 
 
-def prepare_postgres(folder: Path, *, durable: bool = True) -> Postgres:
-    """Make `folder` ready to serve: account, permissions and, the first time, the cluster with its database.
+def prepare_postgres(folder: Path, *, connections: int = 0, durable: bool = True) -> Postgres:
+    """Make `folder` ready to serve `connections`: account, permissions and, the first time, the cluster.
 
     Raises `DataFolderError` where the folder holds another version's cluster, cannot be written, or the disk is full.
     """
     account = database_account(folder)
     make_private(folder, account)
-    if account:
-        let_read(account, _installation())
-    server = Postgres(folder, socket_folder(folder, SOCKET_NAME, account), account, durable)
+    opened = _let_in(account, folder) if account else ()
+    sockets = socket_folder(folder, SOCKET_NAME, account)
+    server = Postgres(folder, sockets, account, connections, durable, opened)
     if server.data.exists():
         _check_version(server.data)
         forget_impostor(server.data)
     else:
         _make_cluster(server)
     return server
+
+
+def _let_in(account: Account, folder: Path) -> tuple[Path, ...]:
+    try:
+        let_read(_installation())
+        return let_in(account, folder) + let_in(account, _installation())
+    except OSError as error:
+        raise DataFolderError(f"PostgreSQL's user cannot be let into {error.filename}: {error.strerror}.") from error
 
 
 def _make_cluster(server: Postgres) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import socket
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -47,6 +48,17 @@ class Redis:
         settings = SETTINGS | {"dir": str(self.folder), "unixsocket": str(self.socket)}
         options = [part for name, value in settings.items() for part in (f"--{name}", value)]
         return Program(argv=(_binary(), *options), environment=dict(os.environ))
+
+    def repair(self) -> None:
+        """Cut off a damaged end of the append-only file, which Redis refuses to read. Nothing if it is whole.
+
+        A power cut leaves one. The messages in it are published again from what the database says.
+        """
+        file = self.folder / "appendonly.aof"
+        if file.exists():
+            # The server is its own checker when it is called so.
+            command = ["redis-check-aof", "--fix", str(file)]
+            subprocess.run(command, executable=_binary(), input=b"y\n", capture_output=True, check=False)  # noqa: S603
 
     def is_ready(self) -> bool:
         """Whether the server answers and has read its append-only file back."""

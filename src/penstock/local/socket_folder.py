@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from penstock.errors import DataFolderError
-from penstock.local.account import Account, let_in
+from penstock.local.account import Account
 
 MAX_SOCKET_PATH_BYTES = 103
 """sun_path holds 108 on Linux and 104 elsewhere, with the closing zero."""
@@ -34,7 +34,6 @@ def make_private(folder: Path, account: Account | None) -> None:
         _refuse_foreign(folder, account)
         if account:
             os.chown(folder, account.uid, account.gid)
-            let_in(account, folder)
         folder.chmod(0o700)
     except OSError as error:
         raise DataFolderError(f"{folder} cannot be made ready: {error.strerror}.") from error

@@ -10,9 +10,17 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from penstock.errors import AlreadyRunning, InvalidSettings, PortTaken
-from penstock.local.data_folder import DataFolder, FolderLock, explain, make_data_folder
+from penstock.local.data_folder import (
+    DataFolder,
+    FolderLock,
+    default_data_folder,
+    explain,
+    find_data_folder,
+    make_data_folder,
+)
 from penstock.local.part import Part, PartPlan, Stage
 from penstock.local.part_log import PartLog
 from penstock.local.plans import (
@@ -79,7 +87,7 @@ def take_over(folder: DataFolder, lock: FolderLock, terminal: Terminal) -> None:
         if state and state.supervisor.lives():
             raise AlreadyRunning(
                 f"Penstock already runs on {folder.path} ({state.url}, pid {state.supervisor.pid}); "
-                "stop it with penstock down."
+                f"stop it with penstock down{_data_option(folder)}."
             )
         if waited > LOCK_SECONDS:
             raise AlreadyRunning(f"Processes of an earlier Penstock still use {folder.path}; end them, then try again.")
@@ -87,6 +95,10 @@ def take_over(folder: DataFolder, lock: FolderLock, terminal: Terminal) -> None:
             terminal.say("Ending what is left of a Penstock that was killed.")
             end_orphans(state)
         time.sleep(POLL_SECONDS)
+
+
+def _data_option(folder: DataFolder) -> str:
+    return "" if folder == find_data_folder(default_data_folder()) else f" --data {folder.path}"
 
 
 def end_orphans(state: RunState) -> None:
@@ -176,10 +188,15 @@ class Supervisor:
         urls = {} if self._tell_if_given("objects", "object_store") else {"object_store": self._folder.objects.as_uri()}
         starts = dict[str, Awaitable[str]]()
         if not self._tell_if_given("postgres", "database"):
-            starts["database"] = self._start_server(plan_postgres)
+            starts["database"] = self._start_server(partial(plan_postgres, connections=self._connections))
         if not self._tell_if_given("redis", "queue"):
             starts["queue"] = self._start_server(plan_redis)
         return urls | dict(zip(starts, await asyncio.gather(*starts.values()), strict=True))
+
+    @property
+    def _connections(self) -> int:
+        processes = 1 + self._options.ingesters + self._options.embedders
+        return processes * self._settings.database.pool_size
 
     def _tell_if_given(self, part: str, group: str) -> bool:
         if group in self._given:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import sys
+from typing import TextIO
 
 
 class Terminal:
-    """Lines that begin with the part they are about. A terminal that went away is no reason to stop."""
+    """Lines that begin with the part they are about."""
 
     def part(self, name: str, text: str) -> None:
-        _print(f"{name:<12}{text}", to=sys.stderr)
+        self.say(f"{name:<12}{text}")
 
     def say(self, text: str) -> None:
-        _print(text, to=sys.stderr)
+        _print(text, sys.stderr)
 
     def ready(self, url: str) -> None:
-        _print(f"Penstock is ready at {url}", to=sys.stdout)
+        _print(f"Penstock is ready at {url}", sys.stdout)
 
 
-def _print(line: str, *, to: object) -> None:
-    stream = sys.stdout if to is sys.stdout else sys.stderr
+def _print(line: str, stream: TextIO) -> None:
     try:
         stream.write(f"{line}\n")
         stream.flush()
