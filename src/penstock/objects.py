@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,10 +127,10 @@ class ObjectStore:
     async def delete_texts(self, file_id: UUID, *, but: int | None = None) -> None:
         """Delete the extracted texts of all generations of a File, `but` the one named."""
         try:
-            listed = await self._store.list(f"text/{file_id}/").collect_async()
+            listed = await self._store.list_with_delimiter_async(f"text/{file_id}/")
         except (BaseError, OSError) as error:
             raise _unavailable(error) from error
-        for found in listed:
+        for found in listed["objects"]:
             if but is None or found["path"] != text_key(file_id, but):
                 await self.delete(found["path"])
 

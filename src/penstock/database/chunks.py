@@ -88,12 +88,12 @@ async def list_chunks(rows: Rows, file_id: UUID, *, limit: int, after: int = -1)
 
 
 async def pending_chunk_ids(
-    rows: Rows, file_id: UUID, generation: int, *, model_id: int, limit: int, after: int = -1
+    rows: Rows, file_id: UUID, generation: int, *, limit: int, after: int = -1
 ) -> list[tuple[UUID, int]]:
-    """Id and index of the Chunks above index `after` that have no vector under the model, in order."""
+    """Id and index of the Chunks above index `after` that have no vector, in order."""
     found = await rows.execute(
         statement("pending_chunk_ids"),
-        {"file_id": file_id, "generation": generation, "model_id": model_id, "limit": limit, "after": after},
+        {"file_id": file_id, "generation": generation, "limit": limit, "after": after},
     )
     return [(row["chunk_id"], row["index"]) async for row in found]
 

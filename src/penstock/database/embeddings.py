@@ -52,7 +52,6 @@ async def reuse_embeddings(rows: Rows, chunks: Sequence[UnembeddedChunk], *, mod
         {
             "model_id": model_id,
             "chunk_ids": [chunk.chunk_id for chunk in chunks],
-            "text_hashes": [chunk.text_hash for chunk in chunks],
         },
     )
     return {row["chunk_id"] async for row in found}
@@ -67,7 +66,6 @@ async def insert_embeddings(
         {
             "model_id": model_id,
             "chunk_ids": [chunk.chunk_id for chunk in chunks],
-            "text_hashes": [chunk.text_hash for chunk in chunks],
             "vectors": list(vectors),
         },
     )

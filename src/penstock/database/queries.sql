@@ -109,12 +109,12 @@ order by chunks.index
 limit %(limit)s;
 
 -- name: pending_chunk_ids
--- Chunks of the File's latest generation that have no vector under the model, in order, from behind an index.
+-- Chunks of the File's latest generation that have no vector, in order, from behind an index.
 select chunks.chunk_id, chunks.index
 from files join chunks on chunks.file_id = files.file_id and chunks.generation = files.generation
 where files.file_id = %(file_id)s and files.generation = %(generation)s and files.status = 'embedding'
   and chunks.index > %(after)s
-  and not exists (select from embeddings e where e.chunk_id = chunks.chunk_id and e.model_id = %(model_id)s)
+  and not exists (select from embeddings e where e.chunk_id = chunks.chunk_id)
 order by chunks.index
 limit %(limit)s;
 
@@ -129,13 +129,16 @@ order by chunks.index;
 
 -- name: reuse_embeddings
 -- Give Chunks the vector that an equal text has already. The row is copied, the engine is not asked.
-with fresh as (
+-- Locks the Chunks first: one that was deleted meanwhile is skipped instead of breaking the foreign key.
+with alive as (
+    select chunk_id, text_hash from chunks where chunk_id = any(%(chunk_ids)s) for key share
+), fresh as (
     insert into embeddings (chunk_id, model_id, text_hash, embedding)
-    select wanted.chunk_id, %(model_id)s, wanted.text_hash, known.embedding
-    from unnest(%(chunk_ids)s::uuid[], %(text_hashes)s::bytea[]) as wanted (chunk_id, text_hash)
+    select alive.chunk_id, %(model_id)s, alive.text_hash, known.embedding
+    from alive
     cross join lateral (
         select e.embedding from embeddings e
-        where e.model_id = %(model_id)s and e.text_hash = wanted.text_hash
+        where e.model_id = %(model_id)s and e.text_hash = alive.text_hash
         limit 1
     ) known
     on conflict do nothing
@@ -145,11 +148,14 @@ select chunk_id from fresh;
 
 -- name: insert_embeddings
 -- Record vectors; a Chunk that has one already keeps it. Returns how many were new.
-with fresh as (
+-- Locks the Chunks first: one that was deleted meanwhile is skipped instead of breaking the foreign key.
+with alive as (
+    select chunk_id, text_hash from chunks where chunk_id = any(%(chunk_ids)s) for key share
+), fresh as (
     insert into embeddings (chunk_id, model_id, text_hash, embedding)
-    select chunk_id, %(model_id)s, text_hash, embedding
-    from unnest(%(chunk_ids)s::uuid[], %(text_hashes)s::bytea[], %(vectors)s::vector[])
-         as given (chunk_id, text_hash, embedding)
+    select alive.chunk_id, %(model_id)s, alive.text_hash, given.embedding
+    from unnest(%(chunk_ids)s::uuid[], %(vectors)s::vector[]) as given (chunk_id, embedding)
+    join alive using (chunk_id)
     on conflict do nothing
     returning chunk_id
 )
@@ -217,3 +223,91 @@ select model_id from models where name = %(name)s and revision = %(revision)s an
 insert into models (name, revision, dimensions) values (%(name)s, %(revision)s, %(dimensions)s)
 on conflict (name, revision, dimensions) do update set name = excluded.name
 returning model_id;
+
+-- name: search_vectors
+-- The Chunks nearest to a vector by inner product, nearest first, of active generations that fit the filter.
+-- {embedding} and {model_id} are those of the model's own HNSW index; a parameter would not match it.
+select e.chunk_id, -({embedding} <#> %(vector)s) as score
+from embeddings e
+join chunks c on c.chunk_id = e.chunk_id
+join files f on f.file_id = c.file_id and f.active_generation = c.generation
+where e.model_id = {model_id}
+  and (%(file_ids)s::uuid[] is null or f.file_id = any(%(file_ids)s))
+  and (%(names)s::text[] is null or f.name = any(%(names)s))
+  and (%(media_types)s::text[] is null or f.media_type = any(%(media_types)s))
+  and (%(metadata)s::jsonb is null or f.metadata @> %(metadata)s)
+order by {embedding} <#> %(vector)s
+limit %(limit)s;
+
+-- name: search_vectors_exactly
+-- The same without the index: a filter that few Chunks pass may end the index's scan before they are found.
+with fitting as materialized (
+    select e.chunk_id, -({embedding} <#> %(vector)s) as score
+    from embeddings e
+    join chunks c on c.chunk_id = e.chunk_id
+    join files f on f.file_id = c.file_id and f.active_generation = c.generation
+    where e.model_id = {model_id}
+      and (%(file_ids)s::uuid[] is null or f.file_id = any(%(file_ids)s))
+      and (%(names)s::text[] is null or f.name = any(%(names)s))
+      and (%(media_types)s::text[] is null or f.media_type = any(%(media_types)s))
+      and (%(metadata)s::jsonb is null or f.metadata @> %(metadata)s)
+)
+select chunk_id, score from fitting order by score desc, chunk_id limit %(limit)s;
+
+-- name: weigh_terms
+-- The lexemes of a query, with their BM25 weight (inverse document frequency, never negative), and the
+-- corpus' mean Chunk length. Robertson and Zaragoza, The Probabilistic Relevance Framework (2009), section 3.
+with lexemes as (
+    select lexeme, ('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery as match
+    from unnest(penstock_text_search(%(language)s, %(query)s))
+), size as (
+    select case when reltuples > 10000 then reltuples else (select count(*) from chunks) end::float as n
+    from pg_class where oid = 'chunks'::regclass
+), counted as (
+    select lexeme, match, (select count(*) from chunks where text_search @@ match)::float as df from lexemes
+)
+select counted.lexeme, counted.match::text as match,
+       ln(1 + greatest(0, size.n - counted.df + 0.5) / (counted.df + 0.5)) as weight,
+       (select coalesce(sum(token_count)::float / nullif(sum(chunk_count), 0), 1)
+        from (select token_count, chunk_count from files where status = 'complete'
+              order by created_at desc limit 1000) recent) as mean_length
+from counted, size
+where counted.df > 0;
+
+-- name: search_text
+-- The Chunks with the best BM25 score (k1 = 1.2, b = 0.75) of active generations that fit the filter.
+with terms as materialized (
+    select * from unnest(%(lexemes)s::text[], %(weights)s::float[]) as t (lexeme, weight)
+)
+select c.chunk_id,
+       (select sum(t.weight * w.tf * 2.2 / (w.tf + 1.2 * (0.25 + 0.75 * c.token_count / %(mean_length)s)))
+        from (select lexeme, coalesce(cardinality(positions), 1)::float as tf from unnest(c.text_search)) w
+        join terms t using (lexeme)) as score
+from chunks c
+join files f on f.file_id = c.file_id and f.active_generation = c.generation
+where c.text_search @@ %(match)s::tsquery
+  and (%(file_ids)s::uuid[] is null or f.file_id = any(%(file_ids)s))
+  and (%(names)s::text[] is null or f.name = any(%(names)s))
+  and (%(media_types)s::text[] is null or f.media_type = any(%(media_types)s))
+  and (%(metadata)s::jsonb is null or f.metadata @> %(metadata)s)
+order by score desc, c.chunk_id
+limit %(limit)s;
+
+-- name: score_both
+-- Inner product and BM25 score of given Chunks, for those that one search found and the other did not.
+with terms as materialized (
+    select * from unnest(%(lexemes)s::text[], %(weights)s::float[]) as t (lexeme, weight)
+)
+select c.chunk_id, -({embedding} <#> %(vector)s) as similarity,
+       coalesce((select sum(t.weight * w.tf * 2.2 / (w.tf + 1.2 * (0.25 + 0.75 * c.token_count / %(mean_length)s)))
+        from (select lexeme, coalesce(cardinality(positions), 1)::float as tf from unnest(c.text_search)) w
+        join terms t using (lexeme)), 0) as bm25
+from chunks c
+join embeddings e on e.chunk_id = c.chunk_id and e.model_id = {model_id}
+where c.chunk_id = any(%(chunk_ids)s);
+
+-- name: get_chunks
+-- Chunks by id, with the name of their File.
+select chunks.*, files.name
+from chunks join files on files.file_id = chunks.file_id
+where chunks.chunk_id = any(%(chunk_ids)s);

@@ -1,0 +1,42 @@
+"""Delete a File, or read it again, also while it is being worked on: the last request wins."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+
+from penstock.database import files
+from penstock.database.connection import Database
+from penstock.errors import NotFound
+from penstock.models import File
+from penstock.objects import ObjectStore
+from penstock.pipeline.announce import announce_file
+from penstock.queues.port import Queues
+
+log = structlog.get_logger()
+
+
+async def delete(file_id: UUID, *, database: Database, store: ObjectStore) -> None:
+    """Forget a File, its Chunks, vectors and texts, and its object where that is its own. Raises `NotFound`.
+
+    Messages about it that are still on a queue find no row and do nothing.
+    """
+    async with database.transaction() as rows:
+        gone = await files.delete_file(rows, file_id)
+    if gone is None:
+        raise NotFound(f"There is no File {file_id}.")
+    log.info("file deleted", file_id=str(file_id))
+    if gone.owned:
+        await store.delete(gone.object_key)
+    await store.delete_texts(file_id)
+
+
+async def reingest(file_id: UUID, *, database: Database, queues: Queues) -> File:
+    """Parse a File anew, beside the generation that search sees until then. Raises `NotFound`."""
+    async with database.transaction() as rows:
+        file = await files.start_generation(rows, file_id)
+    if file is None:
+        raise NotFound(f"There is no File {file_id}.")
+    await announce_file(file, queues=queues)
+    return file

@@ -1,0 +1,95 @@
+"""Step 3, the Embedder: embed a batch of Chunks, record the vectors, settle the File."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+
+from penstock.database.chunks import UnembeddedChunk, chunks_to_embed
+from penstock.database.connection import Database
+from penstock.database.embeddings import insert_embeddings, reuse_embeddings, settle_embedded
+from penstock.embedding.batcher import Batcher
+from penstock.embedding.port import Embedded, Vector
+from penstock.errors import EmbeddingRefused
+from penstock.models import EmbedRequest
+from penstock.objects import ObjectStore
+
+log = structlog.get_logger()
+
+
+async def embed(
+    request: EmbedRequest, *, database: Database, store: ObjectStore, batcher: Batcher, model_id: int
+) -> None:
+    """Give the Chunks of a message their vectors; the last ones make the File complete.
+
+    Chunks that have a vector, or whose generation is no longer wanted, cost nothing, so the same
+    message twice changes nothing. Raises `EmbeddingRefused` when the engine will never take one of the
+    texts, after the others are recorded; `ServiceUnavailable` when it may take them later.
+    """
+    began = time.perf_counter()
+    waiting, complete = await _reuse(request, database=database, model_id=model_id)
+    refused: list[tuple[UnembeddedChunk, EmbeddingRefused]] = []
+    if waiting:
+        embedded = await batcher.embed([chunk.text for chunk in waiting], [chunk.token_count for chunk in waiting])
+        good, refused = _sorted_out(waiting, embedded)
+        complete = await _record(request, good, database=database, model_id=model_id)
+    log.debug(
+        "chunks embedded",
+        file_id=str(request.file_id),
+        chunks=len(waiting) - len(refused),
+        seconds=round(time.perf_counter() - began, 3),
+    )
+    if complete:
+        log.info("file complete", file_id=str(request.file_id), generation=request.generation)
+        await store.delete_texts(request.file_id, but=request.generation)
+    if refused:
+        raise _refusal(refused)
+
+
+async def _reuse(request: EmbedRequest, *, database: Database, model_id: int) -> tuple[list[UnembeddedChunk], bool]:
+    """Copy the vectors that equal texts have; the Chunks that still wait, and whether none does."""
+    async with database.transaction() as rows:
+        waiting = await chunks_to_embed(rows, request.file_id, request.generation, request.chunk_ids, model_id=model_id)
+        reused: set[UUID] = await reuse_embeddings(rows, waiting, model_id=model_id) if waiting else set()
+        complete = bool(reused) and await settle_embedded(rows, request.file_id, request.generation, fresh=len(reused))
+    return [chunk for chunk in waiting if chunk.chunk_id not in reused], complete
+
+
+@dataclass(frozen=True, slots=True)
+class _EmbeddedChunk:
+    chunk: UnembeddedChunk
+    vector: Vector
+
+
+def _sorted_out(
+    chunks: Sequence[UnembeddedChunk], embedded: Sequence[Embedded]
+) -> tuple[list[_EmbeddedChunk], list[tuple[UnembeddedChunk, EmbeddingRefused]]]:
+    good: list[_EmbeddedChunk] = []
+    refused: list[tuple[UnembeddedChunk, EmbeddingRefused]] = []
+    for chunk, outcome in zip(chunks, embedded, strict=True):
+        if isinstance(outcome, EmbeddingRefused):
+            refused.append((chunk, outcome))
+        else:
+            good.append(_EmbeddedChunk(chunk, outcome))
+    return good, refused
+
+
+async def _record(request: EmbedRequest, good: Sequence[_EmbeddedChunk], *, database: Database, model_id: int) -> bool:
+    """Write the vectors and settle the File in one transaction; whether it is complete now."""
+    if not good:
+        return False
+    async with database.transaction() as rows:
+        fresh = await insert_embeddings(
+            rows, [item.chunk for item in good], [item.vector for item in good], model_id=model_id
+        )
+        return await settle_embedded(rows, request.file_id, request.generation, fresh=fresh)
+
+
+def _refusal(refused: Sequence[tuple[UnembeddedChunk, EmbeddingRefused]]) -> EmbeddingRefused:
+    chunk, first = refused[0]
+    others = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+    return EmbeddingRefused(f"Chunk {chunk.index}{others} cannot be embedded: {first.message}")

@@ -1,0 +1,115 @@
+"""Step 2, the Ingester: parse, chunk, record, ask for embeddings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from tempfile import SpooledTemporaryFile, TemporaryDirectory
+
+import structlog
+
+from penstock.database.chunks import IngestedFile, record_chunks
+from penstock.database.connection import Database
+from penstock.database.files import begin_ingest
+from penstock.models import File, IngestRequest, NewChunk
+from penstock.objects import ObjectStore, StoredObject, text_key
+from penstock.parsing.pool import ParsedFile, ParserPool
+from penstock.pipeline.announce import announce_chunks
+from penstock.queues.port import Queues
+
+log = structlog.get_logger()
+
+SPOOL_BYTES = 8 * 1024 * 1024
+"""Chunks of a larger File wait on the disk, not in memory, for their transaction."""
+
+
+async def ingest(
+    request: IngestRequest,
+    *,
+    database: Database,
+    store: ObjectStore,
+    queues: Queues,
+    parser: ParserPool,
+    language: str,
+    folder: Path,
+) -> None:
+    """Turn one generation of a File into Chunks.
+
+    The same message twice changes nothing: past this step only what still lacks a vector is announced
+    again, and a deleted or superseded generation is left alone. Raises a `FileError` where the File is
+    at fault, a `ParserError` where it killed its parser, `ServiceUnavailable` otherwise.
+    """
+    began = time.perf_counter()
+    async with database.transaction() as rows:
+        file = await begin_ingest(rows, request.file_id, request.generation)
+    if file is not None:
+        async with _parsed(file, store=store, parser=parser, folder=folder) as (ingested, spool):
+            await store.write_file(text_key(file.file_id, file.generation), spool.text_path)
+            async with database.transaction() as rows:
+                recorded = await record_chunks(rows, ingested, spool, language=language)
+        if not recorded:
+            await store.delete(text_key(file.file_id, file.generation))
+            return
+        _report(file, ingested, seconds=time.perf_counter() - began)
+    await announce_chunks(request.file_id, request.generation, database=database, queues=queues)
+
+
+@asynccontextmanager
+async def _parsed(
+    file: File, *, store: ObjectStore, parser: ParserPool, folder: Path
+) -> AsyncGenerator[tuple[IngestedFile, _Spool]]:
+    """The File's Chunks and what else parsing found out, in a folder that goes with the block."""
+    with TemporaryDirectory(prefix="ingest-", dir=folder) as work:
+        source = Path(work) / "object"
+        stored = await store.read_to(file.object_key, source)
+        with closing(_Spool(Path(work) / "text")) as spool:
+            async with parser.parse(source, name=file.name, text_path=spool.text_path) as parse:
+                async for chunks in parse.batches():
+                    spool.append(chunks)
+            yield _ingested(file, stored, parse.result), spool
+
+
+class _Spool:
+    """Chunks between the parser and their transaction, which must not be open while the parser works."""
+
+    def __init__(self, text_path: Path) -> None:
+        self.text_path = text_path
+        self._file = SpooledTemporaryFile[str](  # `closing` closes it
+            max_size=SPOOL_BYTES, mode="w+", dir=str(text_path.parent)
+        )
+
+    def append(self, chunks: list[NewChunk]) -> None:
+        self._file.writelines(f"{chunk.model_dump_json()}\n" for chunk in chunks)
+
+    def __iter__(self) -> Iterator[NewChunk]:
+        self._file.seek(0)
+        return (NewChunk.model_validate_json(line) for line in self._file)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _ingested(file: File, stored: StoredObject, parsed: ParsedFile) -> IngestedFile:
+    return IngestedFile(
+        file_id=file.file_id,
+        generation=file.generation,
+        media_type=parsed.media_type,
+        sha256=stored.sha256,
+        page_count=parsed.page_count,
+        chunk_count=parsed.chunk_count,
+        token_count=parsed.token_count,
+    )
+
+
+def _report(file: File, ingested: IngestedFile, *, seconds: float) -> None:
+    log.info(
+        "file ingested",
+        file_id=str(file.file_id),
+        name=file.name,
+        media_type=ingested.media_type,
+        chunks=ingested.chunk_count,
+        pages=ingested.page_count,
+        seconds=round(seconds, 3),
+    )

@@ -1,0 +1,94 @@
+"""Step 4: embed a query and find the nearest Chunks."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+from penstock.database import search as statements
+from penstock.database.connection import Database, Rows
+from penstock.database.search import Filter, ModelIndex, Scored, Terms
+from penstock.embedding.port import EmbeddingEngine, Vector
+from penstock.models import Hit
+
+CANDIDATES = 5
+"""Each search of a hybrid one brings so many times `k`, since a Chunk may be good in both and best in neither."""
+LEAST_CANDIDATES = 50
+
+
+class SearchMode(StrEnum):
+    """How to find Chunks."""
+
+    HYBRID = "hybrid"
+    """By both, fused."""
+    VECTOR = "vector"
+    """By the nearness of their vectors: finds what is meant."""
+    TEXT = "text"
+    """By the words they hold, BM25: finds names, numbers, exact terms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to look for."""
+
+    text: str
+    k: int = 10
+    mode: SearchMode = SearchMode.HYBRID
+    which: Filter = field(default_factory=Filter)
+
+
+async def search(
+    query: Query, *, database: Database, engine: EmbeddingEngine, index: ModelIndex, language: str
+) -> list[Hit]:
+    """The best Chunks of active generations, best first, at most `k`.
+
+    Raises `InvalidRequest` where the engine will never take the query, `ServiceUnavailable` where the
+    database or the engine does not answer.
+    """
+    vector = None if query.mode is SearchMode.TEXT else await engine.embed_query(query.text)
+    async with database.transaction() as rows:
+        if vector is None:
+            terms = await statements.weigh_terms(rows, query.text, language=language)
+            found = await statements.best_matching(rows, terms, query.which, limit=query.k)
+        elif query.mode is SearchMode.VECTOR:
+            found = await statements.nearest(rows, vector, index, query.which, limit=query.k)
+        else:
+            found = await _hybrid(rows, query, vector, index, language=language)
+        chunks = await statements.get_chunks(rows, [scored.chunk_id for scored in found])
+    return [Hit(score=scored.score, **chunks[scored.chunk_id]) for scored in found if scored.chunk_id in chunks]
+
+
+async def _hybrid(rows: Rows, query: Query, vector: Vector, index: ModelIndex, *, language: str) -> list[Scored]:
+    limit = max(LEAST_CANDIDATES, CANDIDATES * query.k)
+    terms: Terms = await statements.weigh_terms(rows, query.text, language=language)
+    near = await statements.nearest(rows, vector, index, query.which, limit=limit)
+    matching = await statements.best_matching(rows, terms, query.which, limit=limit)
+    candidates = list({scored.chunk_id for scored in (*near, *matching)})
+    scored = await statements.score_both(rows, candidates, vector, index, terms)
+    return fuse(scored)[: query.k]
+
+
+def fuse(scored: Sequence[tuple[UUID, float, float]]) -> list[Scored]:
+    """Chunks by the sum of their two scores, each standardised over the candidates, best first.
+
+    Better than reciprocal ranks where it was measured (design: recall 0.913 against 0.858): ranks
+    forget by how much one Chunk is better than the next.
+    """
+    similarities = _standardised([similarity for _, similarity, _ in scored])
+    matches = _standardised([bm25 for _, _, bm25 in scored])
+    fused = [
+        Scored(chunk_id, similarity + match)
+        for (chunk_id, _, _), similarity, match in zip(scored, similarities, matches, strict=True)
+    ]
+    return sorted(fused, key=lambda item: (-item.score, item.chunk_id))
+
+
+def _standardised(scores: Sequence[float]) -> list[float]:
+    """Mean 0 and standard deviation 1; all 0 where they do not differ."""
+    if not scores:
+        return []
+    mean, deviation = statistics.fmean(scores), statistics.pstdev(scores)
+    return [(score - mean) / deviation if deviation else 0.0 for score in scores]

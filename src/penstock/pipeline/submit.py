@@ -1,0 +1,81 @@
+"""Step 1: store the bytes, record the File, ask for its ingestion."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+from penstock.database.connection import Database
+from penstock.database.files import NewFile, insert_file
+from penstock.models import File
+from penstock.objects import ObjectStore, object_key
+from penstock.pipeline.announce import announce_file
+from penstock.queues.port import Queues
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the user says of a File."""
+
+    name: str
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    batch: UUID | None = None
+    """Groups the Files of one `penstock add`."""
+
+
+async def submit(
+    described: Description,
+    content: AsyncIterator[bytes],
+    *,
+    max_bytes: int,
+    database: Database,
+    store: ObjectStore,
+    queues: Queues,
+) -> File:
+    """Take a File's bytes; when this returns, nothing can lose it.
+
+    Raises `TooLarge`, with nothing stored, or `ServiceUnavailable`.
+    """
+    file_id = uuid4()
+    key = object_key(file_id)
+    stored = await store.write(key, content, max_bytes=max_bytes)
+    new = NewFile(
+        file_id=file_id,
+        name=described.name,
+        object_key=key,
+        owns_object=True,
+        size=stored.size,
+        sha256=stored.sha256,
+        metadata=described.metadata,
+        batch=described.batch,
+    )
+    return await _record_and_announce(new, database=database, queues=queues)
+
+
+async def submit_reference(
+    described: Description, key: str, *, database: Database, store: ObjectStore, queues: Queues
+) -> File:
+    """Take a File whose object is in the store already; it stays there when the File is deleted.
+
+    Raises `ObjectMissing` or `ServiceUnavailable`.
+    """
+    new = NewFile(
+        file_id=uuid4(),
+        name=described.name,
+        object_key=key,
+        owns_object=False,
+        size=await store.size(key),
+        sha256=None,
+        metadata=described.metadata,
+        batch=described.batch,
+    )
+    return await _record_and_announce(new, database=database, queues=queues)
+
+
+async def _record_and_announce(new: NewFile, *, database: Database, queues: Queues) -> File:
+    async with database.transaction() as rows:
+        file = await insert_file(rows, new)
+    await announce_file(file, queues=queues)
+    return file

@@ -1,0 +1,109 @@
+"""The one place that builds and closes clients: what each role holds while it runs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio.to_thread
+
+from penstock.database.connection import Database
+from penstock.database.embeddings import register_model
+from penstock.database.migrate import migrate
+from penstock.database.search import ModelIndex
+from penstock.embedding import open_engine
+from penstock.embedding.batcher import Batcher
+from penstock.embedding.chunk_recipe import recipe
+from penstock.embedding.port import EmbeddingEngine
+from penstock.objects import ObjectStore
+from penstock.parsing.pool import ParserPool
+from penstock.queues.port import Queues
+from penstock.queues.redis import RedisQueues
+from penstock.settings import QueueSettings, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every role needs: the rows, the bytes and the doorbell."""
+
+    settings: Settings
+    worker: str
+    """Names this process, on every machine and in every run."""
+    database: Database
+    store: ObjectStore
+    queues: Queues
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """An engine, as the database knows it."""
+
+    engine: EmbeddingEngine
+    batcher: Batcher
+    index: ModelIndex
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, *, role: str) -> AsyncGenerator[Services]:
+    """Migrate, connect to everything, and close it with the block.
+
+    Raises `ServiceUnavailable` where something does not answer, `SetupError` where waiting is no use.
+    """
+    worker = f"{role}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    await anyio.to_thread.run_sync(migrate, settings.database)
+    database = await Database.open(settings.database)
+    try:
+        queues = await open_queues(settings.queue, worker=worker, drain_seconds=settings.worker.drain_seconds)
+        try:
+            yield Services(settings, worker, database, ObjectStore.open(settings.object_store), queues)
+        finally:
+            await queues.close()
+    finally:
+        await database.close()
+
+
+async def open_queues(settings: QueueSettings, *, worker: str, drain_seconds: float) -> Queues:
+    """The queues behind the URL: for now Redis, whatever the scheme."""
+    queues = RedisQueues(settings, worker=worker, drain_seconds=drain_seconds)
+    try:
+        await queues.open()
+    except BaseException:
+        await queues.close()
+        raise
+    return queues
+
+
+@asynccontextmanager
+async def open_embedding(services: Services) -> AsyncGenerator[Embedding]:
+    """The engine that the settings name, made known to the database."""
+    settings = services.settings
+    engine = await open_engine(settings.embedding)
+    batcher = Batcher(engine, batch_tokens=settings.embedding.batch_tokens)
+    try:
+        async with services.database.transaction() as rows:
+            model_id = await register_model(
+                rows, name=engine.model, revision=engine.revision, dimensions=engine.dimensions
+            )
+        yield Embedding(engine, batcher, ModelIndex(model_id, engine.dimensions, settings.search.ef_search))
+    finally:
+        await batcher.close()
+        await engine.close()
+
+
+@asynccontextmanager
+async def open_parser(services: Services) -> AsyncGenerator[tuple[ParserPool, Path]]:
+    """Warm parser children, and the folder they and their files live in; both go with the block."""
+    with TemporaryDirectory(prefix="penstock-", ignore_cleanup_errors=True) as folder:
+        chunks = await anyio.to_thread.run_sync(recipe, services.settings)
+        pool = ParserPool(services.settings.parsing, chunks, Path(folder))
+        await pool.start()
+        try:
+            yield pool, Path(folder)
+        finally:
+            await pool.close()

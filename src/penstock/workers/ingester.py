@@ -1,0 +1,44 @@
+"""The Ingester: `ingest`, bound to the ingest-queue."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from penstock.models import INGEST_QUEUE
+from penstock.pipeline.ingest import ingest
+from penstock.services import Services, open_parser
+from penstock.settings import Settings
+from penstock.workers import process
+from penstock.workers.attempt import Step
+
+
+class Ingester:
+    """Reads, parses and chunks Files."""
+
+    name = "ingester"
+    queue = INGEST_QUEUE
+
+    def concurrency(self, settings: Settings) -> int:
+        """One File in each parser child, and as many on their way from the store or into the database."""
+        return 2 * (settings.parsing.children or os.cpu_count() or 1)
+
+    @asynccontextmanager
+    async def open_step(self, services: Services) -> AsyncGenerator[Step]:
+        async with open_parser(services) as (parser, folder):
+            yield partial(
+                ingest,
+                database=services.database,
+                store=services.store,
+                queues=services.queues,
+                parser=parser,
+                language=services.settings.search.language,
+                folder=folder,
+            )
+
+
+def run(settings: Settings) -> None:
+    """The `penstock ingester` role."""
+    process.run(Ingester(), settings)

@@ -1,0 +1,111 @@
+"""The life of a Worker process: start when the services answer, work, drain on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Protocol
+
+import structlog
+import uvloop
+
+from penstock.errors import ServiceUnavailable
+from penstock.pipeline.recover import recover
+from penstock.queues.policy import RetryPolicy
+from penstock.services import Services, open_services
+from penstock.settings import QueueSettings, Settings
+from penstock.workers.attempt import Step, attempting
+from penstock.workers.health import Health, serve_health
+from penstock.workers.metrics import RECOVERED
+
+log = structlog.get_logger()
+
+FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0
+
+
+class Role(Protocol):
+    """What tells one Worker from the other."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def queue(self) -> str: ...
+
+    def concurrency(self, settings: Settings) -> int:
+        """Messages in work at once that suit this role."""
+        ...
+
+    def open_step(self, services: Services) -> AbstractAsyncContextManager[Step]:
+        """The step with all that it touches, closed with the block."""
+        ...
+
+
+def run(role: Role, settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT. Raises `SetupError` where waiting is no use."""
+    uvloop.run(_run(role, settings))
+
+
+async def _run(role: Role, settings: Settings) -> None:
+    stop, health = asyncio.Event(), Health(role.name)
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    async with serve_health(health, settings):
+        wait = FIRST_WAIT
+        while not stop.is_set():
+            try:
+                await _work(role, settings, stop, health)
+            except ServiceUnavailable as error:
+                if wait == FIRST_WAIT:
+                    log.warning("waiting for a service", reason=error.message)
+                await _sleep(stop, wait)
+                wait = min(2 * wait, LONGEST_WAIT)
+    log.info("stopped")
+
+
+async def _work(role: Role, settings: Settings, stop: asyncio.Event, health: Health) -> None:
+    async with open_services(settings, role=role.name) as services, role.open_step(services) as step:
+        handler = attempting(step, policy=retry_policy(settings.queue), database=services.database)
+        concurrency = settings.worker.concurrency or role.concurrency(settings)
+        log.info("ready", worker=services.worker, queue=role.queue, concurrency=concurrency)
+        health.ready = True
+        async with _recovering(services, stop):
+            await services.queues.consume(role.queue, handler, concurrency=concurrency, stop=stop)
+        health.ready = False
+
+
+def retry_policy(settings: QueueSettings) -> RetryPolicy:
+    """The policy that the settings ask for."""
+    return RetryPolicy(
+        max_attempts=settings.max_attempts, first_delay=settings.retry_seconds, max_delay=settings.lease_seconds
+    )
+
+
+@asynccontextmanager
+async def _recovering(services: Services, stop: asyncio.Event) -> AsyncGenerator[None]:
+    """Look for lost Files in the background while the block runs."""
+    task = asyncio.create_task(_recover(services, stop))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _recover(services: Services, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            RECOVERED.inc(await recover(database=services.database, queues=services.queues))
+        except ServiceUnavailable as error:
+            log.debug("cannot look for lost files now", reason=error.message)
+        await _sleep(stop, services.settings.worker.recover_seconds)
+
+
+async def _sleep(stop: asyncio.Event, seconds: float) -> None:
+    """Until the stop, but not longer."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
