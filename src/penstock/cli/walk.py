@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -37,62 +36,43 @@ def walk(paths: Iterable[Path], *, recursive: bool) -> Iterator[Found | NotFound
     """
     seen: set[tuple[int, int]] = set()
     for path in paths:
+        yield from _walk_one(path, recursive=recursive, seen=seen)
+
+
+def _walk_one(given: Path, *, recursive: bool, seen: set[tuple[int, int]]) -> Iterator[Found | NotFoundHere]:
+    pending = [(given, _name_of(given))]
+    while pending:
+        path, name = pending.pop()
         try:
-            found = path.stat()
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
+                yield Found(path, name, status.st_size)
+            elif stat.S_ISDIR(status.st_mode):
+                # A symbolic link to a folder above would otherwise be walked for ever.
+                if (recursive or path is given) and (status.st_dev, status.st_ino) not in seen:
+                    seen.add((status.st_dev, status.st_ino))
+                    pending += _listed(path, name)
+            elif path is given:
+                yield NotFoundHere(name, Unreadable("it is neither a file nor a folder"))
         except OSError as error:
-            yield _not_here(_name_of(path), error)
-            continue
-        if stat.S_ISDIR(found.st_mode):
-            yield from _folder(path, path.resolve().name, recursive=recursive, seen=seen)
-        elif stat.S_ISREG(found.st_mode):
-            yield Found(path, _name_of(path), found.st_size)
-        else:
-            yield NotFoundHere(_name_of(path), Unreadable("it is neither a file nor a folder"))
+            yield NotFoundHere(name, _problem(error))
 
 
-def _folder(folder: Path, name: str, *, recursive: bool, seen: set[tuple[int, int]]) -> Iterator[Found | NotFoundHere]:
-    try:
-        here = folder.stat()
-        # A symbolic link to a folder above would otherwise be walked for ever.
-        if (here.st_dev, here.st_ino) in seen:
-            return
-        seen.add((here.st_dev, here.st_ino))
-        with os.scandir(folder) as listed:
-            entries = sorted(listed, key=lambda entry: entry.name)
-    except OSError as error:
-        yield _not_here(name, error)
-        return
-    for entry in entries:
-        if not entry.name.startswith("."):
-            yield from _entry(entry, _joined(name, entry.name), recursive=recursive, seen=seen)
+def _listed(folder: Path, name: str) -> list[tuple[Path, str]]:
+    """What is directly in `folder`, last name first, with names below `name`."""
+    entries = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), reverse=True)
+    return [(entry, _printable(f"{name}/{entry.name}" if name else entry.name)) for entry in entries]
 
 
-def _entry(
-    entry: os.DirEntry[str], name: str, *, recursive: bool, seen: set[tuple[int, int]]
-) -> Iterator[Found | NotFoundHere]:
-    try:
-        if entry.is_dir():
-            if recursive:
-                yield from _folder(Path(entry.path), name, recursive=True, seen=seen)
-        elif entry.is_file():
-            yield Found(Path(entry.path), name, entry.stat().st_size)
-        elif entry.is_symlink():
-            yield NotFoundHere(name, NotFound("the symbolic link leads nowhere"))
-    except OSError as error:
-        yield _not_here(name, error)
+def _problem(error: OSError) -> RequestError:
+    if isinstance(error, FileNotFoundError):
+        return NotFound("there is no such file or folder, or it is a symbolic link that leads nowhere")
+    return unreadable(error)
 
 
-def _not_here(name: str, error: OSError) -> NotFoundHere:
-    missing = isinstance(error, FileNotFoundError)
-    return NotFoundHere(name, NotFound("there is no such file or folder") if missing else unreadable(error))
-
-
-def _joined(folder: str, name: str) -> str:
-    return _printable(f"{folder}/{name}" if folder else name)
-
-
-def _name_of(path: Path) -> str:
-    return _printable(path.name or str(path))
+def _name_of(given: Path) -> str:
+    # `.` and `..` have names only once they are resolved; a file that is a link keeps its own.
+    return _printable(given.resolve().name if given.name in ("", "..") else given.name)
 
 
 def _printable(name: str) -> str:
