@@ -127,7 +127,7 @@ def test_up_runs_every_part_and_down_stops_them_with_their_state(start_up: Start
     running = start_up("--ingesters", "2", "--embedders", "0")
     running.wait_for("^Penstock is ready at http://127.0.0.1:[0-9]+$")
     assert set(running.state.parts) == {"postgres", "redis", "api", "ingester-1", "ingester-2"}
-    assert running.said("^postgres    ready in .* s   PostgreSQL 18, .*/data/postgres$")
+    assert running.said("^postgres    ready in .* s   PostgreSQL 18, .*/data/postgres")
     assert running.said("^ingester-2  .*warn .*something to know")
     assert not running.said("info")
     with psycopg.connect(_postgres_url(running.data)) as connection:

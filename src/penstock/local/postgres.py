@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -135,7 +136,7 @@ def _make_cluster(server: Postgres) -> None:
     unfinished = server.folder / "data.new"
     shutil.rmtree(unfinished, ignore_errors=True)  # a first start that was killed
     initdb = [_binary("initdb"), f"--pgdata={unfinished}", *INITDB_OPTIONS]
-    initdb += [] if server.durable else ["--no-sync"]
+    initdb += _sync_options(durable=server.durable)
     try:
         _run([*initdb, UNICODE_WORDS], server.account)
     except _UnknownLocaleError:
@@ -143,6 +144,13 @@ def _make_cluster(server: Postgres) -> None:
     single_user = [_binary("postgres"), "--single", "-D", str(unfinished), "postgres"]
     _run(single_user, server.account, f"CREATE DATABASE {DATABASE}\n")
     unfinished.rename(server.data)
+
+
+def _sync_options(*, durable: bool) -> list[str]:
+    if not durable:
+        return ["--no-sync"]
+    # One call for the file system instead of one for each of a thousand files: 0.6 s where that takes 2 to 4.
+    return ["--sync-method=syncfs"] if sys.platform == "linux" else []
 
 
 class _UnknownLocaleError(Exception):
