@@ -11,7 +11,6 @@ import hashlib
 import json
 import socket
 import threading
-import time
 from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -90,6 +89,8 @@ class ApiInMemory:
     """So many requests from now on are answered 503."""
     drop_answers: int = 0
     """So many uploads from now on are carried out, and the connection broken instead of an answer."""
+    lose: str = ""
+    """A File of this name is deleted as soon as it is there."""
     forget_settled: bool = False
     """The list of what has settled leaves every second File out."""
     files: dict[UUID, StoredFile] = field(default_factory=dict[UUID, StoredFile])
@@ -156,12 +157,14 @@ class ApiInMemory:
             settled_at=ingested + timedelta(seconds=self.embed_seconds),
             error=error_in(start),
         )
-        self.files[file.file_id] = file
+        if file.name != self.lose:
+            self.files[file.file_id] = file
         return file
 
     async def lookup(self, request: Request) -> Response:
         asked = (await request.json())["files"]
-        there = {(file.name, file.sha256): file for file in self.files.values() if not file.error}
+        now = datetime.now(UTC)
+        there = {(file.name, file.sha256): file for file in self.files.values() if file.status(now) != "failed"}
         found = [there.get((item["name"], item["sha256"])) for item in asked]
         return JSONResponse([file.json() if file else None for file in found])
 
@@ -318,21 +321,33 @@ def error_in(start: bytes) -> dict[str, str] | None:
     return {"code": code, "message": message.strip()}
 
 
-@contextlib.contextmanager
-def serving(api: ApiInMemory) -> Generator[ApiInMemory]:
-    """`api` on a free port of this machine, in a thread of its own."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    api.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    config = uvicorn.Config(api, log_config=None, lifespan="off", access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 10
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.01)
-    try:
-        yield api
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listener.close()
+class Server:
+    """Serves one `ApiInMemory` after another at the same address."""
+
+    def __init__(self) -> None:
+        self.api = ApiInMemory()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def fresh(self) -> ApiInMemory:
+        """Serve an empty API from now on."""
+        self.api = ApiInMemory(url=self.url)
+        return self.api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application."""
+        await self.api(scope, receive, send)
+
+    @contextlib.contextmanager
+    def running(self) -> Generator[Server]:
+        """Run in a thread of its own."""
+        config = uvicorn.Config(self, log_config=None, lifespan="off", access_log=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [self._listener]}, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            server.should_exit = True
+            thread.join(10)
+            self._listener.close()

@@ -62,9 +62,10 @@ async def _new_files(client: Client, order: Order, *, follower: Follower, tally:
     """The files to upload: those that can be read and are not there already."""
     given: set[tuple[str, str]] = set()
     async for hashed in _hashed(order, follower=follower, tally=tally):
-        uploads = [upload for upload in hashed if (upload.name, upload.sha256) not in given]
         # The same file, given twice or reached by two links, is handed in once.
-        given.update((upload.name, upload.sha256) for upload in uploads)
+        new = {key: upload for upload in hashed if (key := (upload.name, upload.sha256)) not in given}
+        given.update(new)
+        uploads = list(new.values())
         tally.found -= len(hashed) - len(uploads)
         for upload, file in zip(uploads, await _already_there(client, order, uploads), strict=True):
             if file is None:
