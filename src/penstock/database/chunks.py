@@ -84,7 +84,7 @@ def _copy_row(ingested: IngestedFile, chunk: NewChunk, language: str) -> Sequenc
 async def list_chunks(rows: Rows, file_id: UUID, *, limit: int, after: int = -1) -> list[Chunk]:
     """Chunks of the active generation with an index above `after`, in order."""
     found = await rows.execute(statement("list_chunks"), {"file_id": file_id, "limit": limit, "after": after})
-    return [Chunk(**chunk_fields(row)) async for row in found]
+    return [Chunk(**passage_fields(row), token_count=row["token_count"]) async for row in found]
 
 
 async def pending_chunk_ids(
@@ -109,11 +109,10 @@ async def chunks_to_embed(
     return [UnembeddedChunk(**row) async for row in found]
 
 
-def chunk_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+def passage_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that a Chunk and a Hit share, from a row of `chunks` with the File's `name`."""
     return {
         **{name: row[name] for name in ("chunk_id", "file_id", "name", "index", "text", "headings")},
-        **({"token_count": row["token_count"]} if "token_count" in row else {}),
         "pages": None if row["first_page"] is None else (row["first_page"], row["last_page"]),
         "char_span": (row["char_start"], row["char_end"]),
     }

@@ -154,7 +154,7 @@ with alive as (
 ), fresh as (
     insert into embeddings (chunk_id, model_id, text_hash, embedding)
     select alive.chunk_id, %(model_id)s, alive.text_hash, given.embedding
-    from unnest(%(chunk_ids)s::uuid[], %(vectors)s::vector[]) as given (chunk_id, embedding)
+    from unnest(%(chunk_ids)s::uuid[], %(vectors)b::vector[]) as given (chunk_id, embedding)
     join alive using (chunk_id)
     on conflict do nothing
     returning chunk_id

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
-_STATEMENT = re.compile(r"^-- name: (\w+)\n((?:--.*\n)+)(.*?);\s*$", re.MULTILINE | re.DOTALL)
+_STATEMENT = re.compile(r"^-- name: (\w+)\n((?:--[^\n]*\n)+)(.*?);\s*$", re.MULTILINE | re.DOTALL)
 
 
 @cache
