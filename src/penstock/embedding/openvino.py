@@ -137,14 +137,13 @@ def _padded(batch: list[TokenIds]) -> list[NDArray[np.int32] | NDArray[np.float3
 
 
 def _compile(model: LocalModel, settings: EmbeddingSettings) -> ov.CompiledModel:
-    shape = BertShape.of(model.config(), name=model.name)
     try:
-        weights = read_weights(model.weights_file)
-        encoder = build_encoder(shape, weights, pooling=model.pooling)
+        shape = BertShape.of(model.config(), name=model.name)
+        encoder = build_encoder(shape, read_weights(model.weights_file), pooling=model.pooling)
         core = ov.Core()
         return core.compile_model(encoder, "CPU", _properties(core, settings))
     except (RuntimeError, ValueError, KeyError) as error:
-        raise ModelUnavailable(f"The model {model.name} in {model.folder} is damaged: {error}") from error
+        raise ModelUnavailable(f"The model {model.name} in {model.folder} is damaged: {error!r}") from error
 
 
 def _properties(core: ov.Core, settings: EmbeddingSettings) -> dict[str, str | int | bool]:

@@ -25,10 +25,13 @@ def read_weights(file: Path) -> Weights:
     header_size = int.from_bytes(content[:8].tobytes(), "little")
     if header_size + 8 > content.size:
         raise ValueError(f"{file} is cut off: its header alone needs {header_size} bytes")
-    header: dict[str, dict[str, Any]] = json.loads(content[8 : 8 + header_size].tobytes())
-    header.pop("__metadata__", None)
     data = content[8 + header_size :]
-    return {name: _tensor(data, **entry) for name, entry in header.items() if entry["dtype"] in _DECODERS}
+    try:
+        header: dict[str, dict[str, Any]] = json.loads(content[8 : 8 + header_size].tobytes())
+        header.pop("__metadata__", None)
+        return {name: _tensor(data, **entry) for name, entry in header.items() if entry["dtype"] in _DECODERS}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} has a header of another form: {error!r}") from error
 
 
 def _tensor(data: NDArray[np.uint8], *, dtype: str, shape: list[int], data_offsets: list[int]) -> NDArray[np.float32]:
