@@ -335,6 +335,12 @@ def test_restart_delay_begins_at_none_and_ends_at_15_seconds() -> None:
     assert [restart_delay(deaths) for deaths in range(1, 8)] == [0, 1, 2, 4, 8, 15, 15]
 
 
+def test_supervisor_does_not_load_what_only_its_parts_need() -> None:
+    code = "import penstock.local.supervisor, sys; print({'fastapi', 'openvino', 'faststream'} & set(sys.modules))"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert finished.stdout == "set()\n"
+
+
 def _postgres_url(data: Path) -> str:
     return f"postgresql://postgres@/penstock?host={data / 'postgres'}"
 
