@@ -1,0 +1,60 @@
+# Needs Python 3.11 or newer, make, and a network. Everything else is installed into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+CODE := src tests benchmarks examples
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help demo check test lint types contracts fast bench bench-compare fidelity chaos lock format clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/installed  ## hand in the example documents and search them
+	@sh examples/demo.sh
+
+check: lint types contracts fast  ## lint, types, import contracts, fast tests
+
+test: .venv/installed distribution-redis lint types contracts  ## all of it: what CI runs
+	$(BIN)/pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+types: .venv/installed
+	$(BIN)/pyright
+
+contracts: .venv/installed
+	$(BIN)/lint-imports
+
+fast: .venv/installed
+	$(BIN)/pytest -m "not slow"
+
+format: .venv/installed  ## put the code in order
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+lock: .venv/installed  ## renew requirements.lock: pins and hashes, no addresses
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra model --group dev \
+		--generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
+
+# The tests run on the embedded Redis and, where there is one, on the distribution's, which is of another
+# version. CI installs it; at home its tests are skipped, with a word, unless you do.
+.PHONY: distribution-redis
+distribution-redis:
+	@if [ "$$CI" = true ] && ! command -v redis-server >/dev/null && command -v apt-get >/dev/null; then \
+		apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
+	fi
+
+# uv comes from PyPI by pip, everything else by uv, all of it by hash.
+.venv/installed: requirements.lock requirements-uv.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Penstock needs Python 3.11 or newer; say which with: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+clean:  ## forget the environment, the demo's data and all caches
+	rm -rf .venv .bench-venv .demo-data .pytest_cache .ruff_cache .hypothesis .import_linter_cache
