@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from math import erf
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,8 +144,7 @@ class ReferenceEncoder:
 
     def _gelu(self, hidden: Array) -> Array:
         if self.config["hidden_act"] == "gelu":
-            erf_of_hidden: Array = np.interp(hidden / np.sqrt(2), _ERF_AT, _ERF)
-            return hidden * 0.5 * (1 + erf_of_hidden)
+            return hidden * 0.5 * (1 + cast("Array", np.interp(hidden / np.sqrt(2), _ERF_AT, _ERF)))
         return 0.5 * hidden * (1 + np.tanh(np.sqrt(2 / np.pi) * (hidden + 0.044715 * hidden**3)))
 
 
