@@ -1,0 +1,178 @@
+"""A parser child: `python -m penstock.parsing.child`, started and watched by the pool.
+
+Reads one file at a time: detect, read, chunk. Its frames go through copies of the pipes it was started
+with, because native libraries print to file descriptors 1 and 2 whenever they like.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from penstock.chunking.chunker import Chunker
+from penstock.chunking.document import Block
+from penstock.errors import NoText, ParserCrashed, ParserMemory, PenstockError, TooLarge
+from penstock.models import NewChunk, Value
+from penstock.parsing.containment import MEBIBYTE, contain
+from penstock.parsing.frames import (
+    MAX_BATCH_CHARACTERS,
+    MAX_BATCH_CHUNKS,
+    Finished,
+    MadeChunks,
+    ParseRequest,
+    Ready,
+    Refused,
+    Setup,
+    frame_of,
+    read_frame,
+)
+
+Detect = Callable[[Path, str], str]
+"""Path and name to media type. Raises a `FileError`."""
+Read = Callable[[Path, str], Iterable[Block]]
+"""Path and media type to Blocks, lazily. Raises a `FileError`."""
+WRITE_BUFFER_BYTES = 1024 * 1024
+
+
+def main(*, detect: Detect | None = None, read: Read | None = None) -> None:
+    """Serve the pool until it closes the pipe. The readers can be others than Penstock's own."""
+    requests, answers = _claim_pipes()
+    setup = Setup.model_validate_json(read_frame(requests) or b"")
+    network_cut = contain(memory_mb=setup.memory_mb, max_text_mb=setup.max_text_mb)
+    try:
+        chunker = Chunker(setup.recipe)
+        detect, read = detect or _own_detect(), read or _own_read()
+    except PenstockError as error:
+        _send(answers, Refused(code=error.code, message=error.message))
+        return
+    _send(answers, Ready(network_cut=network_cut))
+    while (body := read_frame(requests)) is not None:
+        request = ParseRequest.model_validate_json(body)
+        with _refusing(answers, request.name):
+            media_type = detect(Path(request.path), request.name)
+            document = _Document(read(Path(request.path), media_type), limit=setup.max_text_mb * MEBIBYTE)
+            with Path(request.text_path).open("wb", buffering=WRITE_BUFFER_BYTES) as file:
+                for chunks in _batches(document.chunks(chunker, file)):
+                    _send(answers, MadeChunks(chunks=chunks))
+            _send(answers, document.finished(media_type))
+
+
+def _claim_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Private copies of stdin and stdout. What others print goes to stderr, which the pool logs."""
+    requests, answers = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return os.fdopen(requests, "rb"), os.fdopen(answers, "wb")
+
+
+# The parsers are imported after `contain`, which wants a process without threads.
+def _own_detect() -> Detect:
+    from penstock.parsing.media_type import detect  # noqa: PLC0415  # see above
+
+    return detect
+
+
+def _own_read() -> Read:
+    from penstock.parsing.formats import read  # noqa: PLC0415  # see above
+
+    return read
+
+
+def _send(answers: BinaryIO, value: Value) -> None:
+    answers.write(frame_of(value))
+    answers.flush()
+
+
+@contextmanager
+def _refusing(answers: BinaryIO, name: str) -> Generator[None]:
+    """Whatever reading the file raises becomes a `Refused`."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except BaseException as error:  # noqa: BLE001  # a panic in a Rust parser is a BaseException
+        if not isinstance(error, PenstockError):
+            traceback.print_exc(limit=-8, file=sys.stderr)
+        _send(answers, _refusal(error, name))
+
+
+def _refusal(error: BaseException, name: str) -> Refused:
+    if isinstance(error, PenstockError):
+        return Refused(code=error.code, message=_naming(name, error.message))
+    if isinstance(error, MemoryError):
+        return Refused(code=ParserMemory.code, message=_naming(name, ParserMemory().message))
+    reason = f"{ParserCrashed().message} ({type(error).__name__}: {error})"
+    return Refused(code=ParserCrashed.code, message=_naming(name, reason))
+
+
+def _naming(name: str, message: str) -> str:
+    return message if name in message else f"{name}: {message}"
+
+
+class _Document:
+    """The counts of one file, taken while its Blocks and Chunks pass by."""
+
+    def __init__(self, blocks: Iterable[Block], *, limit: int) -> None:
+        self._blocks = blocks
+        self._limit = limit
+        self._bytes = 0
+        self._characters = 0
+        self._tokens = 0
+        self._page_count: int | None = None
+
+    def chunks(self, chunker: Chunker, file: BinaryIO) -> Iterator[NewChunk]:
+        """The Chunks, while the text goes to `file`. Raises `TooLarge` where that grows over the limit."""
+
+        def write(text: str) -> None:
+            self._characters += len(text)
+            self._bytes += file.write(text.encode())
+            if self._bytes > self._limit:
+                raise TooLarge(
+                    f"The file holds more than {self._limit // MEBIBYTE} MiB of text; "
+                    "raise PENSTOCK_PARSING_MAX_TEXT_MB or split the file."
+                )
+
+        for chunk in chunker.chunk(self._counted_blocks(), write=write):
+            self._tokens += chunk.token_count
+            yield chunk
+
+    def finished(self, media_type: str) -> Finished:
+        """The last frame. Raises `NoText` where there was nothing that the model could see."""
+        if not self._tokens:
+            raise NoText
+        return Finished(
+            media_type=media_type,
+            page_count=self._page_count,
+            character_count=self._characters,
+            token_count=self._tokens,
+        )
+
+    def _counted_blocks(self) -> Iterator[Block]:
+        for block in self._blocks:
+            if block.page is not None:
+                self._page_count = max(self._page_count or 0, block.page)
+            yield block
+
+
+def _batches(chunks: Iterable[NewChunk]) -> Iterator[list[NewChunk]]:
+    batch: list[NewChunk] = []
+    characters = 0
+    for chunk in chunks:
+        batch.append(chunk)
+        characters += len(chunk.text)
+        if len(batch) == MAX_BATCH_CHUNKS or characters >= MAX_BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""What the parser pool and its children say to each other: JSON frames, each behind its length.
+
+    pool → child    Setup once, then one ParseRequest at a time
+    child → pool    Ready once, then for each request any number of MadeChunks and one Finished or Refused
+
+JSON, because a child that a hostile file has taken over may write anything: the pool checks what it reads
+and never unpickles.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Annotated, BinaryIO, Literal
+
+from pydantic import Field, TypeAdapter
+
+from penstock.chunking.recipe import ChunkRecipe
+from penstock.models import NewChunk, Value
+
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+"""Far above any honest frame (see `MAX_BATCH_CHARACTERS`); a longer one is not worth its memory."""
+MAX_BATCH_CHUNKS = 64
+MAX_BATCH_CHARACTERS = 1_000_000
+LENGTH = struct.Struct(">I")
+
+
+class Setup(Value):
+    """How a child works, whatever the file."""
+
+    recipe: ChunkRecipe
+    memory_mb: int
+    max_text_mb: int
+
+
+class ParseRequest(Value):
+    """Read the file at `path`, that the user knows as `name`; write its text to `text_path`."""
+
+    path: str
+    name: str
+    text_path: str
+
+
+class Ready(Value):
+    """The child has imported what it needs and is contained."""
+
+    kind: Literal["ready"] = "ready"
+    network_cut: bool = Field(description="False where the system does not let a process give up its network.")
+
+
+class MadeChunks(Value):
+    kind: Literal["chunks"] = "chunks"
+    chunks: list[NewChunk]
+
+
+class Finished(Value):
+    """The file is read to its end and its text is written."""
+
+    kind: Literal["finished"] = "finished"
+    media_type: str
+    page_count: int | None
+    character_count: int
+    token_count: int
+
+
+class Refused(Value):
+    """A code of errors.py and its sentence."""
+
+    kind: Literal["refused"] = "refused"
+    code: str
+    message: str
+
+
+Answer = Annotated[Ready | MadeChunks | Finished | Refused, Field(discriminator="kind")]
+ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
+
+
+def frame_of(value: Value) -> bytes:
+    body = value.model_dump_json().encode()
+    return LENGTH.pack(len(body)) + body
+
+
+def read_frame(pipe: BinaryIO) -> bytes | None:
+    """The next frame's body; None at the end of the pipe."""
+    head = pipe.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return None
+    return pipe.read(LENGTH.unpack(head)[0])

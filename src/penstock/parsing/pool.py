@@ -1,0 +1,314 @@
+"""The parser pool: files are read in children that a hostile file may crash, hang or bloat.
+
+async with pool.parse(path, name=file.name, text_path=text) as parse:
+    async for chunks in parse.batches():
+        await record(chunks)
+    parsed = parse.result
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import structlog
+
+from penstock.chunking.recipe import ChunkRecipe
+from penstock.errors import (
+    FileError,
+    ParserCrashed,
+    ParserError,
+    ParserMemory,
+    ParserTimeout,
+    PenstockError,
+    error_with_code,
+)
+from penstock.models import NewChunk
+from penstock.parsing.frames import Answer, Finished, MadeChunks, ParseRequest, Refused, Setup
+from penstock.parsing.process import CHILD_COMMAND, ChildProcess
+from penstock.settings import ParsingSettings
+
+log = structlog.get_logger()
+
+MEBIBYTE = 1024 * 1024
+WATCH_SECONDS = 0.025
+"""A child that fills memory at 4 GB/s is 100 MB over its limit when it is seen."""
+DESCENDANTS_EVERY = 40
+"""Finding what a child has started means reading all of /proc: once a second is enough."""
+FILES_OF_A_CHILD = 200
+"""Then a fresh one: native libraries leak."""
+GROWTH_BYTES = 256 * MEBIBYTE
+"""A child that holds so much more than when it was fresh is replaced as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFile:
+    """What a parse found out about a file."""
+
+    media_type: str
+    page_count: int | None
+    chunk_count: int
+    character_count: int
+    token_count: int
+
+
+class ParserPool:
+    """Warm children that parse one file each at a time; who comes first is served first."""
+
+    def __init__(
+        self,
+        settings: ParsingSettings,
+        recipe: ChunkRecipe,
+        folder: Path | None = None,
+        *,
+        command: Sequence[str] = CHILD_COMMAND,
+    ) -> None:
+        """`folder` is where each child gets its temporary folder; by default one of the system's."""
+        self._settings = settings
+        self._setup = Setup(recipe=recipe, memory_mb=settings.memory_mb, max_text_mb=settings.max_text_mb)
+        self._command = command
+        self._given_folder = folder
+        self._own_folder: TemporaryDirectory[str] | None = None
+        self._seats: list[_Seat] = []
+        self._free: asyncio.Queue[_Seat] = asyncio.Queue()
+
+    async def start(self) -> None:
+        """Start the children and wait until they are warm. Raises what keeps them from starting."""
+        folder = self._folder()
+        self._seats = [
+            _Seat(self._command, setup=self._setup, folder=folder / f"child-{os.getpid()}-{number}")
+            for number in range(self._settings.children or os.cpu_count() or 1)
+        ]
+        try:
+            await asyncio.gather(*(seat.child() for seat in self._seats))
+        except BaseException:
+            await self.close()
+            raise
+        for seat in self._seats:
+            self._free.put_nowait(seat)
+
+    async def close(self) -> None:
+        """Kill the children, whatever they do, and delete their folders."""
+        await asyncio.gather(*(seat.close() for seat in self._seats))
+        self._seats = []
+        if self._own_folder is not None:
+            self._own_folder.cleanup()
+
+    def _folder(self) -> Path:
+        if self._given_folder is not None:
+            return self._given_folder.absolute()
+        self._own_folder = TemporaryDirectory(prefix="penstock-parsing-")
+        return Path(self._own_folder.name)
+
+    @asynccontextmanager
+    async def parse(self, path: Path, *, name: str, text_path: Path) -> AsyncGenerator[Parse]:
+        """Parse the file at `path` in a child of its own for as long as the context lasts.
+
+        The extracted text goes to `text_path`, as UTF-8. Leaving early kills the child.
+        """
+        seat = await self._free.get()
+        parse: Parse | None = None
+        try:
+            child = await seat.child()
+            parse = Parse(child, self._settings, name=name)
+            async with parse.running(_request(path, name, text_path)):
+                yield parse
+        finally:
+            seat.leave(keep=parse is not None and parse.child_is_sound)
+            self._free.put_nowait(seat)
+
+
+def _request(path: Path, name: str, text_path: Path) -> ParseRequest:
+    """Absolute, because a child works in its own folder."""
+    return ParseRequest(path=str(path.absolute()), name=name, text_path=str(text_path.absolute()))
+
+
+class Parse:
+    """One file in one child."""
+
+    def __init__(self, child: ChildProcess, settings: ParsingSettings, *, name: str) -> None:
+        self._child = child
+        self._settings = settings
+        self._name = name
+        self._seconds_left = settings.timeout_seconds
+        self._memory_over: int | None = None
+        self._chunk_count = 0
+        self._result: ParsedFile | None = None
+        self.child_is_sound = False
+        """Whether the child has answered to the end and may read another file."""
+
+    @property
+    def result(self) -> ParsedFile:
+        """What was found, once `batches` is through."""
+        assert self._result, "`result` is there when `batches` has ended"
+        return self._result
+
+    @asynccontextmanager
+    async def running(self, request: ParseRequest) -> AsyncGenerator[None]:
+        """Ask the child and watch its memory meanwhile."""
+        watch = asyncio.create_task(self._watch_memory())
+        try:
+            await self._child.begin(request)
+            yield
+        finally:
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+
+    async def batches(self) -> AsyncIterator[list[NewChunk]]:
+        """The Chunks in order, in lists of at most 64.
+
+        Raises a `FileError` where the file is at fault, `ParserTimeout`, `ParserMemory` or `ParserCrashed`
+        where the child died of it. Time counts while the child is waited for, not while the caller is busy.
+        """
+        while True:
+            match await self._next_answer():
+                case MadeChunks(chunks=chunks):
+                    self._chunk_count += len(chunks)
+                    yield chunks
+                case Finished() as finished:
+                    self._result = self._parsed(finished)
+                    self.child_is_sound = True
+                    return
+                case Refused() as refused:
+                    raise self._error_of(refused)
+                case other:
+                    raise ParserCrashed(f"{self._name}: the parser answered out of turn ({other.kind}).")
+
+    async def _next_answer(self) -> Answer:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._seconds_left):
+                return await self._child.answer()
+        except TimeoutError as error:
+            raise ParserTimeout(
+                f"{self._name}: parsing took longer than {self._settings.timeout_seconds:g} seconds; "
+                "raise PENSTOCK_PARSING_TIMEOUT_SECONDS or split the file."
+            ) from error
+        except EOFError as error:
+            raise await self._death() from error
+        except ParserCrashed as error:
+            raise ParserCrashed(f"{self._name}: {error.message}") from error
+        finally:
+            self._seconds_left -= time.monotonic() - began
+
+    async def _death(self) -> ParserError:
+        """Why the child ended in the middle of the file."""
+        self._child.kill_now()  # it may have closed its pipe and live on
+        end = await self._child.ended()
+        if self._memory_over is not None:
+            return ParserMemory(
+                f"{self._name}: parsing needed more than {self._settings.memory_mb} MiB of memory; "
+                "raise PENSTOCK_PARSING_MEMORY_MB or split the file."
+            )
+        return ParserCrashed(f"{self._name}: the parser crashed on the file ({end}); the file is probably damaged.")
+
+    async def _watch_memory(self) -> None:
+        limit = self._settings.memory_mb * MEBIBYTE
+        looks = 0
+        while self._memory_over is None:
+            used = self._child.memory_bytes(descendants=looks % DESCENDANTS_EVERY == DESCENDANTS_EVERY - 1)
+            if used > limit:
+                self._memory_over = used
+                self._child.kill_now()
+            looks += 1
+            await asyncio.sleep(WATCH_SECONDS)
+
+    def _parsed(self, finished: Finished) -> ParsedFile:
+        return ParsedFile(
+            media_type=finished.media_type,
+            page_count=finished.page_count,
+            chunk_count=self._chunk_count,
+            character_count=finished.character_count,
+            token_count=finished.token_count,
+        )
+
+    def _error_of(self, refused: Refused) -> PenstockError:
+        error = error_with_code(refused.code, refused.message)
+        # After a `ParserError` the child's memory is in nobody knows which state.
+        self.child_is_sound = isinstance(error, FileError)
+        if isinstance(error, (FileError, ParserError)):
+            return error
+        return ParserCrashed(f"{self._name}: the parser failed with {refused.code}: {refused.message}")
+
+
+class _Seat:
+    """A place for a child; who dies is replaced while nobody waits."""
+
+    def __init__(self, command: Sequence[str], *, setup: Setup, folder: Path) -> None:
+        self._command = command
+        self._setup = setup
+        self._folder = folder
+        self._child: ChildProcess | None = None
+        self._preparing: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def child(self) -> ChildProcess:
+        """A child that is warm and idle. Raises `ServiceUnavailable` where none can be started."""
+        if self._preparing is None and (self._child is None or self._child.returncode is not None):
+            self._prepare()
+        if (preparing := self._preparing) is not None:
+            try:
+                await asyncio.shield(preparing)
+            finally:
+                if preparing.done():
+                    self._preparing = None  # so that the next file tries again
+        assert self._child
+        return self._child
+
+    def leave(self, *, keep: bool) -> None:
+        """The child has done its file. Without `keep` it is killed at once; a worn one is replaced as well."""
+        if self._child is None or self._closed:
+            return
+        if not keep:
+            self._child.kill_now()
+        if not keep or _is_worn(self._child) or any(self._folder.iterdir()):
+            self._prepare(replace=not keep or _is_worn(self._child))
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._preparing is not None:
+            self._preparing.cancel()
+            await asyncio.wait([self._preparing])
+        if self._child is not None:
+            await self._child.kill()
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    def _prepare(self, *, replace: bool = True) -> None:
+        self._preparing = asyncio.create_task(self._make_ready(replace=replace))
+        self._preparing.add_done_callback(_log_failure)
+
+    async def _make_ready(self, *, replace: bool) -> None:
+        if replace and self._child is not None:
+            await self._child.kill()
+            self._child = None
+        await asyncio.to_thread(_empty, self._folder)
+        if self._child is None:
+            self._child = await ChildProcess.start(self._command, setup=self._setup, folder=self._folder)
+
+
+def _is_worn(child: ChildProcess) -> bool:
+    return child.files >= FILES_OF_A_CHILD or child.memory_bytes() - child.warm_bytes > GROWTH_BYTES
+
+
+def _empty(folder: Path) -> None:
+    """Delete what parsing left behind."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+
+
+def _log_failure(preparing: asyncio.Task[None]) -> None:
+    """Who next wants the child gets the error as well; this is for a pool that nobody uses."""
+    if not preparing.cancelled() and (error := preparing.exception()) is not None:
+        log.warning("no parser child could be started", error=str(error))

