@@ -83,7 +83,7 @@ class ApiInMemory:
 
     ingest_seconds: float = 0.0
     embed_seconds: float = 0.0
-    """Of one File; the Files wait for each other."""
+    """Of one File; each stage does one File at a time."""
     max_upload_bytes: int | None = None
     busy: int = 0
     """So many requests from now on are answered 503."""
@@ -144,8 +144,8 @@ class ApiInMemory:
         size, sha256, start = await read_part(request.stream(), tail=len(f"\r\n--{boundary}--\r\n"))
         query = request.query_params
         now = datetime.now(UTC)
-        free = max([now, *(file.settled_at for file in self.files.values())]) if self.embed_seconds else now
-        ingested = free + timedelta(seconds=self.ingest_seconds)
+        self.ingester_free = max(now, self.ingester_free) + timedelta(seconds=self.ingest_seconds)
+        self.embedder_free = max(self.ingester_free, self.embedder_free) + timedelta(seconds=self.embed_seconds)
         file = StoredFile(
             name=query["name"],
             sha256=sha256,
@@ -153,8 +153,8 @@ class ApiInMemory:
             batch=query.get("batch"),
             metadata=json.loads(query.get("metadata", "{}")),
             created_at=now,
-            ingested_at=ingested,
-            settled_at=ingested + timedelta(seconds=self.embed_seconds),
+            ingested_at=self.ingester_free,
+            settled_at=self.embedder_free,
             error=error_in(start),
         )
         if file.name != self.lose:
@@ -256,6 +256,7 @@ class ApiInMemory:
         await self.app(scope, receive, send)
 
     def __post_init__(self) -> None:
+        self.ingester_free = self.embedder_free = datetime.now(UTC)
         self.app = Starlette(
             routes=[
                 Route("/files", self.add_file, methods=["POST"]),
@@ -324,10 +325,11 @@ def error_in(start: bytes) -> dict[str, str] | None:
 class Server:
     """Serves one `ApiInMemory` after another at the same address."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.api = ApiInMemory()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def fresh(self) -> ApiInMemory:
         """Serve an empty API from now on."""

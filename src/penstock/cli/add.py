@@ -87,8 +87,9 @@ async def _count(order: Order, tally: Tally) -> None:
 
 def _displays(*, as_json: bool) -> list[Display]:
     if as_json:
-        bars: list[Display] = [Bars(console(stderr=True), tell_failures=False)] if sys.stderr.isatty() else []
-        return [JsonLines(), *bars]
+        # On one terminal, bars and JSON would write over each other.
+        bars = sys.stderr.isatty() and not sys.stdout.isatty()
+        return [JsonLines(), Bars(console(stderr=True), tell_failures=False)] if bars else [JsonLines()]
     return [Bars(console(), tell_failures=True)] if sys.stdout.isatty() else [PlainLines(sys.stdout)]
 
 

@@ -90,6 +90,8 @@ class Bars(Display):
             console=console,
             auto_refresh=False,
             transient=True,
+            redirect_stdout=False,  # else JSON lines for stdout end up among the bars
+            redirect_stderr=False,
             speed_estimate_period=10,
             expand=True,
         )
