@@ -249,11 +249,16 @@ def test_part_that_keeps_dying_at_the_start_is_given_up(start_up: StartUp) -> No
 def test_servers_of_the_users_own_are_used_and_not_started(
     start_up: StartUp, database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    urls = {"PENSTOCK_DATABASE_URL": database_url, "PENSTOCK_QUEUE_URL": redis_url}
+    urls = {
+        "PENSTOCK_DATABASE_URL": database_url,
+        "PENSTOCK_QUEUE_URL": redis_url,
+        "PENSTOCK_OBJECT_STORE_URL": "s3://bucket",
+    }
     running = start_up("--embedders", "0", **urls)
     running.wait_for("^Penstock is ready")
-    assert running.said("^postgres    not started: PENSTOCK_DATABASE_URL is set")
-    assert running.said("^redis       not started: PENSTOCK_QUEUE_URL is set")
+    assert running.said("^postgres    not ours: PENSTOCK_DATABASE_URL is set, ")
+    assert running.said("^redis       not ours: PENSTOCK_QUEUE_URL is set, ")
+    assert running.said("^objects     not ours: PENSTOCK_OBJECT_STORE_URL is set, s3://bucket$")
     assert set(running.state.parts) == {"api", "ingester-1"}
     assert f"database={database_url}" in (tmp_path / "data" / "logs" / "ingester-1.log").read_text()
     assert running.stop() == 0

@@ -35,7 +35,7 @@ from penstock.local.plans import (
 )
 from penstock.local.run_state import ProcessName, RunState, forget_state, read_state, write_state
 from penstock.local.terminal import Terminal
-from penstock.settings import Settings, mask
+from penstock.settings import PREFIX, Settings, describe
 
 ORPHAN_SECONDS = 5.0
 """What the parts of a killed supervisor get to end by themselves; their database is going away with them."""
@@ -57,25 +57,10 @@ def run_everything(options: UpOptions, settings: Settings, *, given: frozenset[s
     take_over(folder, lock, terminal)
     try:
         check_port(options.host, options.port)
-        asyncio.run(_run(folder, lock, options, settings, given=given, roles=roles, terminal=terminal))
+        supervisor = Supervisor(folder, lock, options, settings, given=given, roles=roles, terminal=terminal)
+        asyncio.run(supervisor.run())
     finally:
         lock.release()
-
-
-async def _run(
-    folder: DataFolder,
-    lock: FolderLock,
-    options: UpOptions,
-    settings: Settings,
-    *,
-    given: frozenset[str],
-    roles: Roles,
-    terminal: Terminal,
-) -> None:
-    try:
-        await Supervisor(folder, lock, options, settings, given=given, roles=roles, terminal=terminal).run()
-    finally:
-        forget_state(folder)
 
 
 def take_over(folder: DataFolder, lock: FolderLock, terminal: Terminal) -> None:
@@ -154,7 +139,8 @@ class Supervisor:
         self._roles = roles
         self._terminal = terminal
         self._parts: dict[Part, asyncio.Task[None]] = {}
-        self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._end = asyncio.Event()
+        self._failure: BaseException | None = None
         self._state = RunState(
             url=options.url,
             supervisor=ProcessName.of(os.getpid()),
@@ -163,16 +149,18 @@ class Supervisor:
         )
 
     async def run(self) -> None:
-        """Start everything, watch it until a signal or a failure, stop everything."""
+        """Start everything, watch it until a signal or a failure, stop everything. Raises the failure."""
         self._obey_signals()
         self._remember()
         starting = asyncio.create_task(self._start())
         starting.add_done_callback(self._end_if_failed)
-        try:
-            await self._end
-        finally:
-            starting.cancel()
-            await self._stop()
+        await self._end.wait()
+        starting.cancel()
+        await asyncio.wait({starting})
+        await self._stop()
+        forget_state(self._folder)
+        if self._failure is not None:
+            raise self._failure
 
     async def _start(self) -> None:
         urls = await self._start_servers()
@@ -199,9 +187,10 @@ class Supervisor:
         return processes * self._settings.database.pool_size
 
     def _tell_if_given(self, part: str, group: str) -> bool:
+        variable = f"{PREFIX}{group}_URL".upper()
+        shown = {name: value for name, value, _ in describe(self._settings)}
         if group in self._given:
-            url = mask(getattr(self._settings, group).url)
-            self._terminal.part(part, f"not started: PENSTOCK_{group.upper()}_URL is set, {url}")
+            self._terminal.part(part, f"not ours: {variable} is set, {shown[variable]}")
         return group in self._given
 
     async def _start_server(self, planner: Callable[[DataFolder], tuple[PartPlan, str]]) -> str:
@@ -245,15 +234,15 @@ class Supervisor:
                 loop.add_signal_handler(signal_number, self._obey)
 
     def _obey(self) -> None:
-        if not self._end.done():
-            self._end.set_result(None)
-            return
-        for part in self._parts:
-            part.kill()
+        if self._end.is_set():  # the second time
+            for part in self._parts:
+                part.kill()
+        self._end.set()
 
     def _end_if_failed(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) and not self._end.done():
-            self._end.set_exception(error)
+        if not task.cancelled() and (error := task.exception()):
+            self._failure = self._failure or error
+            self._end.set()
 
     def _remember_part(self, name: str, pid: int) -> None:
         self._state = self._state.model_copy(update={"parts": self._state.parts | {name: ProcessName.of(pid)}})
