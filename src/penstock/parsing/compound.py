@@ -32,7 +32,10 @@ class Entry:
 
 
 class CompoundFile:
-    """The streams of a compound file, by path: `("__attach_version1.0_#00000000", "__substg1.0_37010102")`."""
+    """The streams of a compound file, by path in capitals: names differ in case between programs, and do not by rule.
+
+    `streams[("__ATTACH_VERSION1.0_#00000000", "__SUBSTG1.0_37010102")]`
+    """
 
     def __init__(self, data: bytes) -> None:
         """Raises `CorruptFile` where the container's tables make no sense."""
@@ -45,11 +48,11 @@ class CompoundFile:
 
     def __contains__(self, name: str) -> bool:
         """Whether there is a stream of this name at the top."""
-        return (name,) in self.streams
+        return (name.upper(),) in self.streams
 
     def read(self, *path: str) -> bytes:
         """All of a stream; shorter than declared where the file was cut. Raises `CorruptFile` if there is none."""
-        entry = self.streams.get(path)
+        entry = self.streams.get(tuple(name.upper() for name in path))
         if entry is None:
             raise CorruptFile(f"The file is incomplete: its stream {'/'.join(path)} is missing.")
         try:
@@ -109,9 +112,9 @@ class CompoundFile:
             entry = self._entries[number]
             pending += [(folder, entry.left), (folder, entry.right)]
             if entry.kind == _STREAM:
-                yield (*folder, entry.name), entry
+                yield (*folder, entry.name.upper()), entry
             else:
-                pending.append(((*folder, entry.name), entry.child))
+                pending.append(((*folder, entry.name.upper()), entry.child))
 
 
 def open_compound(path: Path) -> CompoundFile:

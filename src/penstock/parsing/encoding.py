@@ -41,14 +41,16 @@ codecs.register_error("penstock", _as_windows_1252)
 def find_encoding(sample: bytes) -> str | None:
     """The encoding of a text that starts with `sample`, or None where the bytes are not text.
 
-    A byte order mark decides, then UTF-8, then UTF-16 and UTF-32 without a mark, then statistics.
+    A byte order mark decides; then zeros, which only UTF-16 and UTF-32 have in text; then UTF-8; then statistics.
     """
     for mark, encoding in _MARKS:
         if sample.startswith(mark):
             return encoding
+    if 0 in sample[:4096]:
+        return _wide_encoding(sample)
     if _reads_as_utf8(sample):
         return "utf-8" if _looks_like_text(sample.decode("utf-8", "replace")) else None
-    return _wide_encoding(sample) or _guess(sample)
+    return _guess(sample)
 
 
 def declared_encoding(sample: bytes) -> str | None:

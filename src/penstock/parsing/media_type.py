@@ -200,7 +200,7 @@ def _zip_type(archive: Archive) -> str:
                 _refuse_encrypted(archive)
                 return media_type
         raise _unsupported(f"a zip container of type {declared[:80]}")
-    if any(name.lower().endswith(".iwa") or name.startswith("Index.zip") for name in archive.names):
+    if any(name.lower().endswith(".iwa") or name == "buildVersionHistory.plist" for name in archive.names):
         raise _unsupported("an Apple iWork document (export it as PDF or Word)")
     raise _unsupported("a zip archive (hand in the files inside one by one)")
 
@@ -230,7 +230,7 @@ def _compound_type(container: CompoundFile) -> str:
     if "EncryptedPackage" in container or "EncryptedSummary" in container:
         raise PasswordProtected
     if "WordDocument" in container:
-        return _checked(DOC, encrypted=container.read("WordDocument")[11:12] > b"" and _word_is_encrypted(container))
+        return _checked(DOC, encrypted=_word_is_encrypted(container))
     for stream in ("Workbook", "Book"):
         if stream in container:
             return _checked(XLS, encrypted=_excel_is_encrypted(container.read(stream)))
@@ -240,7 +240,7 @@ def _compound_type(container: CompoundFile) -> str:
         return MSG
     if "VisioDocument" in container:
         raise _unsupported("a Visio drawing")
-    if ("Quill", "QuillSub", "CONTENTS") in container.streams:
+    if ("QUILL", "QUILLSUB", "CONTENTS") in container.streams or ("ESCHER", "ESCHERSTM") in container.streams:
         raise _unsupported("a Publisher document")
     raise _unsupported("an OLE container without a document that is known here")
 

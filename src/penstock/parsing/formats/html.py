@@ -16,14 +16,14 @@ from penstock.parsing.formats.cleaning import one_line
 from penstock.parsing.formats.delimited import table_row
 from penstock.parsing.formats.plain import LONGEST_PARAGRAPH
 
-_UNSEEN = frozenset({"script", "style", "noscript", "template", "iframe", "object", "svg", "datalist"})
+_UNSEEN = frozenset({"script", "style", "noscript", "template", "iframe", "object", "svg", "datalist", "nav"})
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BLOCKS = frozenset(
     {
         "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "dir",
         "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr", "html",
-        "legend", "main", "menu", "nav", "ol", "optgroup", "option", "p", "search", "section", "select", "summary", "table",
-        "tbody", "tfoot", "thead", "ul",
+        "legend", "main", "menu", "nav", "ol", "optgroup", "option", "p", "search", "section", "select", "summary",
+        "table", "tbody", "tfoot", "thead", "ul",
     }
 )  # fmt: skip
 _KINDS = {"li": BlockKind.LIST_ITEM, "dd": BlockKind.LIST_ITEM, "pre": BlockKind.CODE}
@@ -89,8 +89,7 @@ class _Page:
         return ready
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        hidden = self._hidden or tag in _UNSEEN or "hidden" in attributes
-        self.unseen.append(hidden or bool(_HIDDEN.search(attributes.get("style", ""))))
+        self.unseen.append(self._hidden or _is_unseen(tag, attributes))
         if not self._hidden:
             self._start_seen(tag, attributes)
 
@@ -197,6 +196,17 @@ class _Page:
             self.ready.append(Block(cells[0]))
         elif cells:
             self.ready.append(table_row(row.cells))
+
+
+def _is_unseen(tag: str, attributes: Mapping[str, str]) -> bool:
+    """Whether an element is not shown, or only leads elsewhere: menus are no part of what a page says."""
+    return (
+        tag in _UNSEEN
+        or "hidden" in attributes
+        or attributes.get("aria-hidden") == "true"
+        or attributes.get("role") == "navigation"
+        or _HIDDEN.search(attributes.get("style", "")) is not None
+    )
 
 
 def _with_breaks(text: str) -> str:

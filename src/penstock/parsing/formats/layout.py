@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -46,16 +46,16 @@ class Line:
     """Font size of its first character."""
     bold: bool
 
-    @property
-    def is_table_row(self) -> bool:
-        """Whether it ends in two or more numbers."""
-        words = self.text.rsplit(maxsplit=2)
-        return len(words) > 1 and all(_NUMBER.match(word) for word in words[-2:]) and any(map(str.isdigit, self.text))
 
-    @property
-    def is_title_like(self) -> bool:
-        letters = sum(map(str.isalpha, self.text))
-        return 3 <= len(self.text) <= LONGEST_HEADING and letters * 2 > len(self.text) and self.text[-1] not in ".,;"
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What a line is taken for."""
+
+    line: Line
+    level: int
+    """Of a heading, from 1; 0 for all else."""
+    is_row: bool
+    """Of a table."""
 
 
 @dataclass
@@ -89,42 +89,52 @@ class Layout:
 
     def _blocks(self, page: _Page, following: _Page | None) -> Iterator[Block]:
         neighbours = _edges(self.previous) | _edges(following)
-        furniture = {at for at in _edge_places(page.lines) if _edge_key(page.lines[at]) in neighbours}
+        furniture = sorted(at for at in _edge_places(page.lines) if _edge_key(page.lines[at]) in neighbours)
         body = [line for at, line in enumerate(page.lines) if at not in furniture]
-        for at in sorted(furniture):
+        for at in furniture:
             if at < EDGE_LINES:
                 yield Block(page.lines[at].text, BlockKind.PAGE_FURNITURE, page=page.number)
-        for lines in _paragraphs(body, self._heading_level):
-            yield self._block(lines, page.number)
-        for at in sorted(furniture):
+        for lines in _paragraphs(self._readings(body)):
+            yield _block(lines, page.number)
+        for at in furniture:
             if at >= EDGE_LINES:
                 yield Block(page.lines[at].text, BlockKind.PAGE_FURNITURE, page=page.number)
 
-    def _block(self, lines: Sequence[Line], page: int) -> Block:
-        text = " ".join(line.text for line in lines)
-        if level := self._heading_level(lines[0]):
-            return Block(text, BlockKind.HEADING, level, page)
-        if lines[0].is_table_row:
-            return Block(text, BlockKind.TABLE_ROW, page=page)
-        if _BULLET.match(text):
-            return Block(text, BlockKind.LIST_ITEM, page=page)
-        return Block(text, page=page)
+    def _readings(self, lines: Sequence[Line]) -> list[_Reading]:
+        body_size = max(self.sizes, key=lambda size: (self.sizes[size], size), default=0.0) or 1.0
+        return [self._reading(line, line.size / body_size) for line in lines]
 
-    def _heading_level(self, line: Line) -> int:
-        """From 1; 0 for a line that is no heading."""
-        if level := self.outline.get(line.text.casefold()):
-            return level
-        if not line.is_title_like or line.is_table_row:
-            return 0
-        scale = line.size / (self._body_size or line.size or 1.0)
-        for least, level in HEADING_SCALES:
-            if scale >= least:
-                return level
-        return BOLD_LEVEL if line.bold and scale > 0.95 else 0
+    def _reading(self, line: Line, scale: float) -> _Reading:
+        """`scale` is the line's font size by that of the body's text."""
+        if level := self.outline.get(line.text.casefold(), 0):
+            return _Reading(line, level, is_row=False)
+        is_row = _is_table_row(line.text)
+        level = next((level for least, level in HEADING_SCALES if scale >= least), 0)
+        if not level and line.bold and scale > 0.95:
+            level = BOLD_LEVEL
+        return _Reading(line, level if level and not is_row and _is_title_like(line.text) else 0, is_row)
 
-    @property
-    def _body_size(self) -> float:
-        return max(self.sizes, key=lambda size: (self.sizes[size], size), default=0.0)
+
+def _is_table_row(text: str) -> bool:
+    """Whether the line ends in two or more numbers."""
+    if not (text[-1].isdigit() or text[-1] in "%)$\u2014\u2013-"):
+        return False
+    words = text.rsplit(maxsplit=2)
+    return len(words) > 1 and all(map(_NUMBER.match, words[-2:])) and _DIGITS.search(text) is not None
+
+
+def _is_title_like(text: str) -> bool:
+    letters = sum(map(str.isalpha, text))
+    return 3 <= len(text) <= LONGEST_HEADING and letters * 2 > len(text) and text[-1] not in ".,;"
+
+
+def _block(readings: Sequence[_Reading], page: int) -> Block:
+    text = " ".join(reading.line.text for reading in readings)
+    if level := readings[0].level:
+        return Block(text, BlockKind.HEADING, level, page)
+    if readings[0].is_row:
+        return Block(text, BlockKind.TABLE_ROW, page=page)
+    return Block(text, BlockKind.LIST_ITEM if _BULLET.match(text) else BlockKind.PARAGRAPH, page=page)
 
 
 def _edge_places(lines: Sequence[Line]) -> set[int]:
@@ -141,47 +151,45 @@ def _edges(page: _Page | None) -> set[str]:
     return {_edge_key(page.lines[at]) for at in _edge_places(page.lines)} if page else set()
 
 
-def _paragraphs(lines: Sequence[Line], heading_level: Callable[[Line], int]) -> Iterator[list[Line]]:
+def _paragraphs(readings: Sequence[_Reading]) -> Iterator[list[_Reading]]:
     """The lines that belong together, in the page's order."""
-    pitch = _usual_pitch(lines)
-    held: list[Line] = []
-    for at, line in enumerate(lines):
-        if held and not _goes_on(held[-1], line, pitch, _column_edge(lines, at), heading_level):
+    pitch = _usual_pitch(readings)
+    held: list[_Reading] = []
+    for at, reading in enumerate(readings):
+        if held and not _goes_on(held[-1], reading, pitch, readings[max(at - 3, 0) : at + 3]):
             yield held
             held = []
-        held.append(line)
+        held.append(reading)
     if held:
         yield held
 
 
-def _goes_on(line: Line, following: Line, pitch: float, edge: float, heading_level: Callable[[Line], int]) -> bool:
-    """Whether the author went on in `following`, in the same paragraph."""
-    level = heading_level(line)
-    if level != heading_level(following):
+def _goes_on(this: _Reading, following: _Reading, pitch: float, around: Sequence[_Reading]) -> bool:
+    """Whether the author went on in the following line, in the same paragraph."""
+    line, below = this.line, following.line
+    distance = line.base - below.top_base
+    if this.level or following.level:
+        same = this.level == following.level and line.size == below.size
+        return same and 0 < distance < PARAGRAPH_PITCH * pitch
+    if this.is_row or following.is_row or _BULLET.match(below.text):
         return False
-    if level:
-        return line.size == following.size and 0 < line.base - following.top_base < PARAGRAPH_PITCH * pitch
-    if line.is_table_row or following.is_table_row or _BULLET.match(following.text):
-        return False
-    open_ended = not _SENTENCE_END.search(line.text) and following.text[0].islower()
-    distance = line.base - following.top_base
+    open_ended = below.text[0].islower() and not _SENTENCE_END.search(line.text)
     if distance < -pitch:  # the next column, or a box beside the text
         return open_ended
     if distance > PARAGRAPH_PITCH * pitch:
         return False
-    full = line.right - line.left >= FULL_LINE * (edge - line.left)
-    indented = following.left - line.left > line.size and bool(_SENTENCE_END.search(line.text))
-    return (full and not indented) or open_ended
+    indented = below.left - line.left > line.size and _SENTENCE_END.search(line.text) is not None
+    return open_ended or (_is_full(line, around) and not indented)
 
 
-def _usual_pitch(lines: Sequence[Line]) -> float:
+def _is_full(line: Line, around: Sequence[_Reading]) -> bool:
+    """Whether the line reaches the edge of its column, which is as far as its neighbours reach."""
+    edge = max(each.line.right for each in around if each.line.left <= line.right)
+    return line.right - line.left >= FULL_LINE * (edge - line.left)
+
+
+def _usual_pitch(readings: Sequence[_Reading]) -> float:
     """The usual distance between two lines of one paragraph, in points."""
-    distances = [line.base - following.top_base for line, following in pairwise(lines)]
+    distances = (this.line.base - following.line.top_base for this, following in pairwise(readings))
     near = [round(distance, 1) for distance in distances if 0 < distance < 72]
     return statistics.mode(sorted(near)) if near else 12.0
-
-
-def _column_edge(lines: Sequence[Line], at: int) -> float:
-    """Right edge of the column around line `at`: how far its neighbours reach."""
-    around = lines[max(at - 3, 0) : at + 3]
-    return max(line.right for line in around if line.left <= lines[at - 1].right)

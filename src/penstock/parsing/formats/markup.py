@@ -6,6 +6,7 @@ and an interpreter of macros, includes and directives would lose text.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,7 +20,9 @@ _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*\n?$")
 _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*\n?$")
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+(?=\S)")
-_TABLE_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*)*\|?[ \t]*\n?$")
+_TABLE_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\n?$")
+_FRONT_MATTER = re.compile(r"[\w-]+[ \t]*:")
+_RULE = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*\n?$")
 _COMMENT_ONLY = re.compile(r"[ \t]*<!--.*?-->[ \t]*\n?$")
 _ORG_HEADING = re.compile(r"(\*+)[ \t]+(.*)")
 _ASCIIDOC_HEADING = re.compile(r"(={1,6})[ \t]+(\S.*)")
@@ -50,7 +53,12 @@ class _MarkdownReader:
     fence: str = ""
 
     def read(self, source: Iterable[str]) -> Iterator[Block]:
-        for line in source:
+        lines = iter(source)
+        opening = list(itertools.islice(lines, 2))
+        if len(opening) == 2 and opening[0].rstrip() == "---" and _FRONT_MATTER.match(opening[1]):
+            self.fence = "---"
+            del opening[0]
+        for line in itertools.chain(opening, lines):
             yield from self._fenced(line) if self.fence else self._line(line)
             if self.size > LONGEST_PARAGRAPH:
                 yield from self._flush(self.kind)
@@ -74,6 +82,8 @@ class _MarkdownReader:
             yield Block(heading[2] or "", BlockKind.HEADING, len(heading[1]))
         elif self.held and self.kind is BlockKind.PARAGRAPH and (rule := _SETEXT.match(line)):
             yield from self._heading_above(1 if rule[1][0] == "=" else 2)
+        elif _RULE.match(line):
+            yield from self._flush()
         else:
             yield from self._in_flow(line)
 

@@ -20,7 +20,7 @@ from penstock.parsing.formats.markup import markdown_blocks
 
 LONGEST_RECORD = 8 * 1024
 """Characters of `path: value` lines in one Block."""
-MAX_DEPTH = 1_000
+MAX_DEPTH = 64
 """Deeper containers count as one level: no document of words is so deep, and paths would grow without measure."""
 
 _TOKEN = re.compile(r'\s*(?:(")|([{}\[\]:,])|([^\s{}\[\]:,"]+))')

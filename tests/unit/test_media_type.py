@@ -1,0 +1,243 @@
+"""What a file is: content first, the name only between kinds of text."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from penstock.errors import CorruptFile, FileError, NoText, PasswordProtected, UnsupportedFormat
+from penstock.parsing import media_type as types
+from penstock.parsing.compound import MAGIC
+from penstock.parsing.media_type import detect
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "object"
+
+
+def found(path: Path, content: bytes | str, name: str = "file") -> str:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return detect(path, name)
+
+
+def zipped(path: Path, members: dict[str, str]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def content_types(main: str) -> str:
+    return f'<Types><Override PartName="/main.xml" ContentType="application/vnd.{main}.main+xml"/></Types>'
+
+
+MAIL = "From: a@example.com\nTo: b@example.com\nSubject: Hello\n\nText"
+HTML_PAGE = "<!DOCTYPE html>\n<html><body><p>Text</p></body></html>"
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type"),
+    [
+        (b"%PDF-1.7\n", types.PDF),
+        (b"\n\nleading junk %PDF-1.4\n", types.PDF),
+        (b"{\\rtf1\\ansi text}", types.RTF),
+        (HTML_PAGE, types.HTML),
+        ("<!-- saved -->\n<HTML><p>Text", types.HTML),
+        ('<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"/>', types.HTML),
+        ('<?xml version="1.0"?><rss><title>News</title></rss>', types.XML),
+        (MAIL, types.EML),
+        (f"From a@example.com Mon Nov 23 10:00:00 2026\n{MAIL}", types.MBOX),
+        ('{"a": [1, 2, {"b": null}]}', types.JSON),
+        ('{"a": 1}\n{"a": 2}\n{"a": 3}\n', types.JSON_LINES),
+        (json.dumps({"nbformat": 4, "cells": []}), types.NOTEBOOK),
+        ("# Title\n\n- one\n- two\n\n[link](https://example.com)\n", types.MARKDOWN),
+        ("\\documentclass{article}\n\\begin{document}Text", types.LATEX),
+        ("name,age\nAda,36\nAlan,41\n", types.CSV),
+        ("name\tage\nAda\t36\nAlan\t41\n", types.TSV),
+        ("Only words here, and more.\nA second line.\n", types.PLAIN),
+        ("Grüße aus Köln".encode("latin-1"), types.PLAIN),
+        ("Hello".encode("utf-16"), types.PLAIN),
+        (MAIL.encode("utf-16-be"), types.EML),
+        ("日本語のテキストです。これは長い文章です。".encode("shift-jis") * 5, types.PLAIN),
+    ],
+)
+@pytest.mark.parametrize("name", ["file", "file.pdf", "file.docx", "file.png"])
+def test_content_decides(path: Path, content: bytes | str, media_type: str, name: str) -> None:
+    assert found(path, content, name) == media_type
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "media_type"),
+    [
+        ("# Title\n\ntext", "notes.md", types.MARKDOWN),
+        ("# Title\n\n- a\n- b\n- c\n", "notes.txt", types.PLAIN),
+        ("<p align=center>\n<img src=a>\n</p>\n\n# Title\n", "README.md", types.MARKDOWN),
+        ("a;b\n1;2\n", "values.csv", types.CSV),
+        ("a\tb\n1\t2\n", "values.csv", types.TSV),
+        ("one column\nonly\n", "values.csv", types.CSV),
+        ("Title\n=====\n", "page.rst", types.RST),
+        ("* Title\n", "page.org", types.ORG),
+        ("= Title\n", "page.adoc", types.ASCIIDOC),
+        ("\\section{One}", "paper.tex", types.LATEX),
+        ('{"broken": ', "data.json", types.JSON),
+        ('{"broken": ', "data.txt", types.PLAIN),
+        ("<p>one</p>", "page.html", types.HTML),
+        ("Subject: only one header\n\nText", "mail.eml", types.EML),
+        ("Note: this is not mail\n\nText", "mail.txt", types.PLAIN),
+        (HTML_PAGE, "page.txt", types.HTML),
+    ],
+)
+def test_the_name_settles_ties(path: Path, content: str, name: str, media_type: str) -> None:
+    assert found(path, content, name) == media_type
+
+
+@pytest.mark.parametrize(
+    ("main", "media_type"),
+    [
+        ("openxmlformats-officedocument.wordprocessingml.document", types.DOCX),
+        ("ms-word.document.macroEnabled", types.DOCX),
+        ("openxmlformats-officedocument.spreadsheetml.sheet", types.XLSX),
+        ("ms-excel.sheet.macroEnabled", types.XLSX),
+        ("openxmlformats-officedocument.presentationml.slideshow", types.PPTX),
+    ],
+)
+def test_office_files_by_their_content_types(path: Path, main: str, media_type: str) -> None:
+    zipped(path, {"[Content_Types].xml": content_types(main)})
+    assert detect(path, "report.zip") == media_type
+
+
+@pytest.mark.parametrize("media_type", [types.ODT, types.ODS, types.ODP, types.EPUB])
+def test_containers_that_say_what_they_are(path: Path, media_type: str) -> None:
+    zipped(path, {"mimetype": media_type})
+    assert detect(path, "x") == media_type
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "PNG"),
+        (b"\xff\xd8\xff\xe0", "JPEG"),
+        (b"\x1f\x8b\x08\x00", "gzip"),
+        (b"MZ\x90\x00", "Windows program"),
+        (bytes(257) + b"ustar\x0000", "tar"),
+        (bytes(4096), "binary"),
+        (bytes(range(256)) * 16, "binary"),
+        (b"\xdb\xa5\x2d\x00", "Word 2"),
+    ],
+)
+def test_unreadable_kinds_are_named(path: Path, content: bytes, what: str) -> None:
+    with pytest.raises(UnsupportedFormat, match=what) as caught:
+        found(path, content, "report.pdf")
+    assert "Readable are: PDF, Word" in caught.value.message
+
+
+def test_archives_are_named(path: Path) -> None:
+    zipped(path, {"a.txt": "text"})
+    with pytest.raises(UnsupportedFormat, match="zip archive"):
+        detect(path, "file.docx")
+
+
+def test_an_empty_file_says_so(path: Path) -> None:
+    with pytest.raises(NoText, match="empty"):
+        found(path, b"", "report.pdf")
+    with pytest.raises(NoText, match="white space"):
+        found(path, b" \n\t\n", "report.txt")
+
+
+def test_a_cut_container_is_damaged(path: Path) -> None:
+    zipped(path, {"[Content_Types].xml": content_types("ms-word.document")})
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(CorruptFile):
+        detect(path, "report.docx")
+
+
+def test_an_encrypted_open_document_is_protected(path: Path) -> None:
+    zipped(path, {"mimetype": types.ODT, "META-INF/manifest.xml": "<manifest:encryption-data/>"})
+    with pytest.raises(PasswordProtected):
+        detect(path, "x.odt")
+
+
+# ---- OLE2 ----
+
+
+def compound_file(streams: dict[str, bytes]) -> bytes:
+    """The smallest sound compound file: one FAT sector, then the directory, then the streams in whole sectors."""
+    names = list(streams)
+    directory_sectors = (len(names) + 1 + 3) // 4
+    fat = [0xFFFFFFFD]
+    fat += [at + 1 for at in range(1, directory_sectors)] + [0xFFFFFFFE]
+    starts: dict[str, int] = {}
+    body = b""
+    for name, content in streams.items():
+        starts[name] = len(fat)
+        fat += [starts[name] + at + 1 for at in range(7)] + [0xFFFFFFFE]
+        body += content.ljust(4096, b"\0")  # below 4,096 bytes a stream would be in the small sectors
+    none = 0xFFFFFFFF
+    entries = [entry("Root Entry", 5, right=none, child=1, start=0xFFFFFFFE, size=0)]
+    for at, name in enumerate(names, start=1):
+        following = at + 1 if at < len(names) else none
+        entries.append(entry(name, 2, right=following, child=none, start=starts[name], size=4096))
+    directory = b"".join(entries).ljust(directory_sectors * 512, b"\0")
+    fat_sector = struct.pack("<128I", *fat, *[none] * (128 - len(fat)))
+    header = struct.pack(
+        "<8s16s5H6x9I", MAGIC, bytes(16), 62, 3, 0xFFFE, 9, 6, 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0
+    )
+    return (header + struct.pack("<109I", 0, *[none] * 108)).ljust(512, b"\0") + fat_sector + directory + body
+
+
+def entry(name: str, kind: int, *, right: int, child: int, start: int, size: int) -> bytes:
+    encoded = name.encode("utf-16-le") + b"\0\0"
+    head = struct.pack("<64sHBBIII", encoded, len(encoded), kind, 1, 0xFFFFFFFF, right, child)
+    return head.ljust(116, b"\0") + struct.pack("<IQ", start, size)
+
+
+@pytest.mark.parametrize(
+    ("streams", "media_type"),
+    [
+        ({"WordDocument": bytes(32)}, types.DOC),
+        ({"Workbook": bytes.fromhex("0908100000060500")}, types.XLS),
+        ({"WORKBOOK": bytes.fromhex("0908100000060500")}, types.XLS),
+        ({"Book": bytes.fromhex("09080800")}, types.XLS),
+        ({"PowerPoint Document": b"x", "Current User": b"x"}, types.PPT),
+        ({"__properties_version1.0": b"x"}, types.MSG),
+    ],
+)
+def test_legacy_office_by_stream_names(path: Path, streams: dict[str, bytes], media_type: str) -> None:
+    assert found(path, compound_file(streams), "a.txt") == media_type
+
+
+@pytest.mark.parametrize(
+    "streams",
+    [
+        {"EncryptedPackage": b"x", "EncryptionInfo": b"x"},
+        {"WordDocument": bytes(11) + b"\x01"},
+        {"Workbook": bytes.fromhex("0908040000060500") + bytes.fromhex("2f000400") + bytes(4)},
+        {"PowerPoint Document": b"x", "EncryptedSummary": b"x"},
+    ],
+)
+def test_encrypted_office_is_protected(path: Path, streams: dict[str, bytes]) -> None:
+    with pytest.raises(PasswordProtected):
+        found(path, compound_file(streams), "a.docx")
+
+
+def test_drawings_are_named(path: Path) -> None:
+    with pytest.raises(UnsupportedFormat, match="Visio"):
+        found(path, compound_file({"VisioDocument": b"x"}), "a.doc")
+
+
+@pytest.mark.parametrize("length", [8, 60, 511, 600, 1100])
+def test_a_cut_compound_file_is_a_file_error(path: Path, length: int) -> None:
+    with pytest.raises(FileError):
+        found(path, compound_file({"WordDocument": bytes(32)})[:length], "a.doc")
+
+
+def test_a_ring_of_directory_entries_ends(path: Path) -> None:
+    data = bytearray(compound_file({"A": b"x", "B": b"x"}))
+    struct.pack_into("<I", data, 512 * 2 + 2 * 128 + 72, 1)  # B's right neighbour is A
+    with pytest.raises(UnsupportedFormat):
+        found(path, bytes(data), "a.doc")
