@@ -41,7 +41,6 @@ UNICODE_WORDS = "--lc-ctype=C.UTF-8"
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "shared_buffers": "128MB",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "1GB",
     "random_page_cost": "1.1",  # solid state
@@ -55,7 +54,7 @@ SETTINGS = {
 MIN_CONNECTIONS = 100
 SPARE_CONNECTIONS = 20
 """For people, and for those that PostgreSQL keeps for its superuser."""
-THROW_AWAY = {"fsync": "off", "full_page_writes": "off"}
+THROW_AWAY = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 """For tests: survives kill -9 of the server, not a power cut."""
 
 
@@ -83,16 +82,17 @@ class Postgres:
         return self.folder / "data"
 
     @property
+    def _settings(self) -> dict[str, str]:
+        ours = {
+            "unix_socket_directories": str(self.sockets),
+            "max_connections": str(max(MIN_CONNECTIONS, self.connections + SPARE_CONNECTIONS)),
+            "shared_buffers": f"{shared_buffers_mb(memory_bytes())}MB",
+        }
+        return SETTINGS | ours | ({} if self.durable else THROW_AWAY)
+
+    @property
     def program(self) -> Program:
-        settings = (
-            SETTINGS
-            | ({} if self.durable else THROW_AWAY)
-            | {
-                "unix_socket_directories": str(self.sockets),
-                "max_connections": str(max(MIN_CONNECTIONS, self.connections + SPARE_CONNECTIONS)),
-            }
-        )
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         return Program(
             argv=(_binary("postgres"), "-D", str(self.data), *options),
             stop_signal=signal.SIGINT,  # "fast": ends sessions, then writes a checkpoint
@@ -122,6 +122,18 @@ def prepare_postgres(folder: Path, *, connections: int = 0, durable: bool = True
     else:
         _make_cluster(server)
     return server
+
+
+def shared_buffers_mb(memory: int) -> int:
+    """An eighth of `memory` bytes: the Workers need the rest. PostgreSQL touches no more of it than it has data."""
+    return min(max(memory // 8 // 2**20, 128), 2048)
+
+
+def memory_bytes() -> int:
+    """What this machine has, or what the container we run in may use of it."""
+    with contextlib.suppress(OSError, ValueError):  # no control groups, or "max"
+        return min(psutil.virtual_memory().total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return psutil.virtual_memory().total
 
 
 def _let_in(account: Account, folder: Path) -> tuple[Path, ...]:
