@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from penstock.chunking.document import Block, BlockKind
 LONGEST_TITLE = 256
 """Characters of a heading in the trail: it is repeated in every Chunk below it."""
 _CLOSE_KINDS = (BlockKind.TABLE_ROW, BlockKind.LIST_ITEM)
-_UNSTORABLE = {0: "\ufffd"} | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """NUL and halves of surrogate pairs: PostgreSQL takes no NUL, UTF-8 has no surrogates."""
 
 
@@ -27,6 +28,8 @@ class Part:
     """The trail that holds here, outermost first; a heading's own title is the last of its trail."""
     strength: int
     """Of the boundary before it; NONE between the pieces of one Block."""
+    entire: bool
+    """Whether it is all of its Block."""
 
 
 def assemble(blocks: Iterable[Block], *, piece_size: int) -> Iterator[tuple[str, Part]]:
@@ -48,7 +51,10 @@ def assemble(blocks: Iterable[Block], *, piece_size: int) -> Iterator[tuple[str,
         between = _between(previous, block)
         for piece in _pieces(text, piece_size):
             start, end = end + len(between), end + len(between) + len(piece)
-            yield between + piece, Part(start, end, block.kind, block.page, trail.titles, strength)
+            yield (
+                between + piece,
+                Part(start, end, block.kind, block.page, trail.titles, strength, len(piece) == len(text)),
+            )
             between, strength = "", Strength.NONE
         previous = block
         # A running header between a heading and its text must not let the heading end a Chunk.
@@ -91,9 +97,7 @@ def _belong_together(previous: Block, block: Block) -> bool:
 
 
 def _storable(text: str) -> str:
-    if text.isascii() and "\0" not in text:
-        return text
-    return text.translate(_UNSTORABLE)
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
 def _pieces(text: str, size: int) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from penstock.chunking.assembly import Part, assemble
-from penstock.chunking.cutting import Boundary, Strength, between_characters, boundaries_inside, choose
+from penstock.chunking.cutting import Boundary, Strength, between_characters, boundaries_inside, furthest, strongest
 from penstock.chunking.document import Block, BlockKind
 from penstock.chunking.recipe import ChunkRecipe
 from penstock.chunking.tokens import TokenCounter
@@ -96,27 +96,33 @@ class _Cutter:
         return None
 
     def _choose(self, start: int, limit: int) -> int:
-        filled = min(self.window.reach(start, self._recipe.max_tokens // 2), (start + limit) // 2)
-        cut = choose(self._boundaries(self._covered, limit), filled=filled)
-        base = self.window.base
-        return cut or base + between_characters(self.window.text, self._covered - base, limit - base)
+        """The strongest boundary of those that fill the Chunk by half; else the furthest; else between any letters."""
+        covered, window = self._covered, self.window
+        half = min(window.reach(start, self._recipe.max_tokens // 2), (start + limit) // 2)
+        filled = max(half - 1, covered)
+        return (
+            strongest(self._boundaries(filled, limit))
+            or furthest(self._boundaries(covered, filled))
+            or window.base + between_characters(window.text, covered - window.base, limit - window.base)
+        )
 
     def _boundaries(self, after: int, up_to: int) -> Iterator[Boundary]:
         """Every boundary between Parts, and the last ones inside them."""
-        base, text = self.window.base, self.window.text
-        for part in self.window.parts(after, up_to):
+        window, base = self.window, self.window.base
+        for part in window.parts(after, up_to):
             whole = self._keep_whole(part)
             # A heading goes with what follows it, but where that can be cut, and not where both are whole.
             if part.start > after and (part.strength > Strength.AFTER_HEADING or whole):
                 yield Boundary(part.strength, part.start)
             if not whole:
-                inside = boundaries_inside(text, max(after, part.start) - base, min(up_to, part.end) - base)
+                inside = boundaries_inside(window.text, max(after, part.start) - base, min(up_to, part.end) - base)
                 yield from (Boundary(strength, base + position) for strength, position in inside)
 
     def _keep_whole(self, part: Part) -> bool:
         """Whether no cut may fall inside: a heading or a table row, if a Chunk can hold it."""
         return (
-            part.kind in (BlockKind.HEADING, BlockKind.TABLE_ROW)
+            part.entire
+            and part.kind in (BlockKind.HEADING, BlockKind.TABLE_ROW)
             and part.end - part.start <= self._recipe.max_characters
             and self.window.tokens(part.start, part.end) <= self._recipe.max_tokens
         )
@@ -141,12 +147,15 @@ class _Cutter:
         )
 
     def _overlap_start(self, stretch: _Stretch) -> int:
-        """The first word of the overlap with the next Chunk; where there is none, the cut."""
+        """The first word of the overlap with the next Chunk; the cut itself where it parts a word."""
         recipe, window = self._recipe, self.window
+        if not recipe.overlap_tokens or not window.is_joint(stretch.cut):
+            return stretch.cut
         after = max(stretch.start, stretch.cut - recipe.overlap_characters)
-        starts = window.atoms_back(stretch.cut, after, recipe.overlap_tokens)
-        words = [start for start in starts if _starts_word(window.slice(start - 1, start + 1))]
-        return words[-1] if words else stretch.cut
+        atoms = list(window.atoms_back(stretch.cut, after, recipe.overlap_tokens))
+        words = (atom for atom in reversed(atoms) if _starts_word(window.slice(atom - 1, atom + 1)))
+        fitting = (word for word in words if self._count(word, stretch.cut) <= recipe.overlap_tokens)
+        return next(fitting, stretch.cut)
 
 
 def _trail(parts: list[Part]) -> tuple[str, ...]:

@@ -39,17 +39,14 @@ class Boundary(NamedTuple):
     position: int
 
 
-def choose(boundaries: Iterable[Boundary], *, filled: int) -> int | None:
-    """Where to cut: the strongest boundary at or behind `filled`, the furthest among equals.
-
-    `filled` is where a Chunk is full enough for its end to be chosen freely. Without a boundary behind it, the
-    furthest of all; None without any.
-    """
-    offered = list(boundaries)
-    best = max((boundary for boundary in offered if boundary.position >= filled), default=None)
-    if best is None:
-        best = max(offered, key=lambda boundary: boundary.position, default=None)
+def strongest(boundaries: Iterable[Boundary]) -> int | None:
+    """The strongest of the boundaries, the furthest among equals; None of none."""
+    best = max(boundaries, default=None)
     return best.position if best else None
+
+
+def furthest(boundaries: Iterable[Boundary]) -> int | None:
+    return max((boundary.position for boundary in boundaries), default=None)
 
 
 _CLOSING = "\"'\u2019\u201d\u00bb)\\]"

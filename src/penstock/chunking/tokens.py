@@ -16,7 +16,8 @@ BLANKS = " \t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 """What parts words for every tokenizer. Not `\\s`: BERT drops a form feed and reads the words around it as one."""
 _WORD = re.compile(f"[^{BLANKS}]+")
 _BLANK = re.compile(f"[{BLANKS}]")
-_JOINT = re.compile(f"[{BLANKS}!-/:-@\\[-`{{-~\u3001-\u3003\u3008-\u3011\u3400-\u4dbf\u4e00-\u9fff]")
+_PUNCTUATION = "!-/:-@\\[-`{-~"
+_JOINT = re.compile(f"[{BLANKS}{_PUNCTUATION}\u3001-\u3003\u3008-\u3011\u3400-\u4dbf\u4e00-\u9fff]")
 """Blanks, and characters that are a word of their own to BERT's pre-tokenizer wherever they stand."""
 _MOST_TOKENS_OF_A_CHARACTER = 4
 _KNOWN_WORDS = 65_536
@@ -33,6 +34,7 @@ class TokenCounter:
         self.additive = _is_additive(self._tokenizer)
         """Whether a text has exactly as many tokens as its words have together."""
         self._joint = _JOINT if self.additive else _BLANK
+        self._pieces = _pieces(self._tokenizer) if self.additive else _WORD
 
     def count(self, text: str) -> int:
         """Tokens of a text that stands alone."""
@@ -45,11 +47,11 @@ class TokenCounter:
         return self._joint.match(text, position - 1) is not None
 
     def atoms(self, text: str) -> Iterator[tuple[int, int]]:
-        """Start and token count of each piece that a cut may keep whole: a word, or a token of a long word."""
+        """Start and token count of each piece that a cut may keep whole: a word, or a piece of a long word."""
         if len(self._known) > _KNOWN_WORDS:
             self._known.clear()
         words = [(found.start(), found.group()) for found in _WORD.finditer(text)]
-        self._learn({word for _, word in words if len(word) <= self._longest_atom and word not in self._known})
+        self._learn({word for _, word in words if word not in self._known})
         for start, word in words:
             if len(word) <= self._longest_atom:
                 yield start, self._known[word]
@@ -57,8 +59,16 @@ class TokenCounter:
                 yield from self._atoms_of_long_word(word, start)
 
     def _atoms_of_long_word(self, word: str, start: int) -> Iterator[tuple[int, int]]:
-        """Tokens that share a character (the bytes of an emoji) are one atom: no cut falls between them."""
-        offsets = self._tokenizer.encode(word, add_special_tokens=False).offsets
+        for found in self._pieces.finditer(word):
+            piece = found.group()
+            if len(piece) <= self._longest_atom:
+                yield start + found.start(), self._known[piece]
+            else:
+                yield from self._atoms_of_long_piece(piece, start + found.start())
+
+    def _atoms_of_long_piece(self, piece: str, start: int) -> Iterator[tuple[int, int]]:
+        """Its tokens. Those that share a character (the bytes of an emoji) are one atom: no cut parts them."""
+        offsets = self._tokenizer.encode(piece, add_special_tokens=False).offsets
         position, count = 0, 0
         for token_start, _ in offsets:
             if token_start > position:
@@ -67,9 +77,16 @@ class TokenCounter:
             count += 1
         yield start + position, count
 
-    def _learn(self, unknown: set[str]) -> None:
+    def _learn(self, words: set[str]) -> None:
+        """Learn the counts of `words`, unless they are long, from those of their pieces."""
+        pieces = {word: self._pieces.findall(word) for word in words}
+        unknown = {piece for found in pieces.values() for piece in found if piece not in self._known}
+        unknown = {piece for piece in unknown if len(piece) <= self._longest_atom}
         if unknown:
             self._known.update(zip(unknown, self._count_each(unknown), strict=True))
+        for word, found in pieces.items():
+            if len(word) <= self._longest_atom:
+                self._known[word] = sum(self._known[piece] for piece in found)
 
     def _count_each(self, texts: Iterable[str]) -> list[int]:
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
@@ -99,3 +116,10 @@ def _is_additive(tokenizer: Tokenizer) -> bool:
         and isinstance(tokenizer.pre_tokenizer, BertPreTokenizer)
         and not any(token.lstrip or token.rstrip or _BLANK.search(token.content) for token in added)
     )
+
+
+def _pieces(tokenizer: Tokenizer) -> re.Pattern[str]:
+    """What BERT's pre-tokenizer parts a word into, as far as ASCII goes: far fewer to know than whole words."""
+    added = (token.content for token in tokenizer.get_added_tokens_decoder().values())
+    whole = "|".join(re.escape(content) for content in sorted(added, key=len, reverse=True))
+    return re.compile(f"{whole and whole + '|'}[{_PUNCTUATION}]|[^{BLANKS}{_PUNCTUATION}]+")

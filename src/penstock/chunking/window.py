@@ -35,9 +35,11 @@ class Window:
     def append(self, piece: str, part: Part) -> None:
         if self._parts and self._parts[-1].end == part.start:
             self._mark_seam(part.start, piece)
+        end, total = self.end, self._before[-1]
         for start, tokens in self._counter.atoms(piece):
-            self._atoms.append(self.end + start)
-            self._before.append(self._before[-1] + tokens)
+            total += tokens
+            self._atoms.append(end + start)
+            self._before.append(total)
         self.text += piece
         self._parts.append(part)
 
