@@ -25,6 +25,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 CHUNKS_PER_FILE = 3
+MAX_NAME_CHARACTERS = 1024
 
 
 @dataclass
@@ -128,6 +129,8 @@ class ApiInMemory:
         if self.max_upload_bytes is not None and int(request.headers["Content-Length"]) > self.max_upload_bytes:
             # As a server should: without reading it all first.
             return problem(413, "too_large", "The file is larger than the limit.")
+        if len(request.query_params["name"]) > MAX_NAME_CHARACTERS:
+            return problem(422, "invalid_request", "The name is too long.")
         self.uploads_at_once += 1
         self.most_uploads_at_once = max(self.most_uploads_at_once, self.uploads_at_once)
         try:
@@ -163,6 +166,8 @@ class ApiInMemory:
 
     async def lookup(self, request: Request) -> Response:
         asked = (await request.json())["files"]
+        if any(len(item["name"]) > MAX_NAME_CHARACTERS for item in asked):
+            return problem(422, "invalid_request", "A name is too long.")
         now = datetime.now(UTC)
         there = {(file.name, file.sha256): file for file in self.files.values() if file.status(now) != "failed"}
         found = [there.get((item["name"], item["sha256"])) for item in asked]
@@ -278,7 +283,7 @@ class ApiInMemory:
 class BrokenAnswer(Response):
     """Promises more than it sends, and closes the connection."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # Starlette's
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # Starlette's
         start: Message = {"type": "http.response.start", "status": 202, "headers": [(b"content-length", b"1000")]}
         await send(start)
         await send({"type": "http.response.body", "body": b"{", "more_body": True})

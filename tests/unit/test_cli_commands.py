@@ -159,6 +159,16 @@ def test_what_cannot_be_handed_in_is_told_by_name_and_the_rest_goes_on(run: Run,
     assert [found[name]["status"] for name in ("docs/a.md", "docs/b.md")] == ["complete", "complete"]
 
 
+def test_a_name_that_cannot_be_fails_alone(run: Run, docs: Path, api: ApiInMemory) -> None:
+    deep = docs / "/".join(["d" * 200] * 6)
+    deep.mkdir(parents=True)
+    (deep / "c.md").write_text("text")
+    run("add", docs)
+    found = rows(run("add", docs, "--recursive", "--json"))
+    assert sorted(row["status"] for row in found.values()) == ["complete", "complete", "failed"]
+    assert len(api.files) == 2
+
+
 def test_an_answer_lost_on_the_way_hands_nothing_in_twice(run: Run, docs: Path, api: ApiInMemory) -> None:
     api.drop_answers = 1
     result = run("add", docs, "--json")

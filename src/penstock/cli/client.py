@@ -28,7 +28,7 @@ from penstock.models import QUEUES, DeadLetter, File, FileStatus, Hit, QueueDept
 
 LOOKUP_LIMIT = 1000
 """Most files that `POST /files/lookup` takes at once."""
-PAGE_SIZE = 100
+PAGE_SIZE = 500
 PATIENCE_SECONDS = 60.0
 """How long a call goes on trying while Penstock is away or says 503."""
 LONGEST_PAUSE_SECONDS = 5.0

@@ -17,7 +17,7 @@ from penstock.cli.follow import Follower
 from penstock.cli.tally import Tally
 from penstock.cli.upload import Upload, hash_file
 from penstock.cli.walk import Found, NotFoundHere, walk
-from penstock.errors import PenstockError, RequestError, ServiceUnavailable
+from penstock.errors import InvalidRequest, PenstockError, RequestError, ServiceUnavailable
 from penstock.models import File
 
 UPLOADS_AT_ONCE = 6
@@ -113,9 +113,17 @@ def _hash(found: Found) -> Upload | NotFoundHere:
 
 
 async def _already_there(client: Client, order: Order, uploads: Sequence[Upload]) -> list[File | None]:
+    """For each upload the File that is there already."""
     if order.again or not uploads:
         return [None] * len(uploads)
-    return await client.lookup([(upload.name, upload.sha256) for upload in uploads])
+    try:
+        return await client.lookup([(upload.name, upload.sha256) for upload in uploads])
+    except InvalidRequest:
+        if len(uploads) == 1:
+            return [None]  # a name that cannot be; its upload will be refused with the reason
+        half = len(uploads) // 2
+        first, second = uploads[:half], uploads[half:]
+        return [*await _already_there(client, order, first), *await _already_there(client, order, second)]
 
 
 async def _upload_all(
