@@ -66,6 +66,10 @@ class EmbeddingContract:
         assert isinstance(embedded[3], EmbeddingRefused)
         assert len(as_vectors(embedded[:3] + embedded[4:])) == len(TEXTS)
 
+    async def test_half_a_character_harms_nobody(self, engine: EmbeddingEngine) -> None:
+        embedded = await engine.embed_documents(["cut in two: \ud83d", "whole", "", "\x00"])
+        assert len(as_vectors(embedded[:2])) == 2
+
     async def test_a_bad_query_is_the_callers_mistake(self, engine: EmbeddingEngine, unacceptable: str) -> None:
         with pytest.raises(InvalidRequest):
             await engine.embed_query(unacceptable)

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
-from penstock.embedding.port import Embedded, Vector
+from penstock.embedding.port import Embedded, Vector, well_formed
 from penstock.errors import EmbeddingRefused, InvalidRequest, InvalidSettings
 from penstock.settings import EmbeddingSettings
 
@@ -66,6 +66,6 @@ class FakeEngine:
     def _embed(self, text: str) -> Embedded:
         if self._refuse and self._refuse in text:
             return EmbeddingRefused(f"The fake engine refuses texts with {self._refuse}")
-        bits = hashlib.shake_256(text.encode()).digest(4 * self.dimensions)
+        bits = hashlib.shake_256(well_formed(text).encode()).digest(4 * self.dimensions)
         vector = np.frombuffer(bits, "<i4").astype(np.float32)
         return vector / np.float32(np.linalg.norm(vector))

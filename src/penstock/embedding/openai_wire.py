@@ -17,7 +17,7 @@ from typing import Any, cast
 import httpx
 import numpy as np
 
-from penstock.embedding.port import Embedded, Vector
+from penstock.embedding.port import Embedded, Vector, well_formed
 from penstock.errors import EmbeddingRefused, InvalidSettings, RateLimited, ServiceUnavailable
 from penstock.settings import EmbeddingSettings
 
@@ -75,7 +75,11 @@ def body_of(texts: Sequence[str], settings: EmbeddingSettings) -> dict[str, Any]
 
     It is what the official client asks for, so that every service either knows it or ignores it.
     """
-    body: dict[str, Any] = {"model": settings.model, "input": list(texts), "encoding_format": "base64"}
+    body: dict[str, Any] = {
+        "model": settings.model,
+        "input": [well_formed(text) for text in texts],
+        "encoding_format": "base64",
+    }
     if settings.dimensions is not None:
         body["dimensions"] = settings.dimensions
     return body

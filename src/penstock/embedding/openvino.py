@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from penstock.embedding.bert import BertShape, build_encoder
 from penstock.embedding.model import LocalModel, load_tokenizer
-from penstock.embedding.port import Embedded, Vector
+from penstock.embedding.port import Embedded, Vector, well_formed
 from penstock.embedding.safetensors import read_weights
 from penstock.errors import EmbeddingRefused, InvalidRequest, ModelUnavailable
 from penstock.settings import EmbeddingSettings
@@ -81,7 +81,7 @@ class OpenVinoEngine:
         return self._model.max_tokens + self._model.special_tokens
 
     def _tokenise(self, texts: list[str]) -> list[TokenIds]:
-        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast([well_formed(text) for text in texts])]
 
     def _refusal(self, length: int) -> EmbeddingRefused:
         return EmbeddingRefused(

@@ -18,6 +18,14 @@ Embedded = Vector | EmbeddingRefused
 neighbours in the batch nothing."""
 
 
+def well_formed(text: str) -> str:
+    """The text with question marks for lone surrogates, which no encoding of Unicode can carry.
+
+    One of them in a text would otherwise be an error of its whole batch, and for ever.
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 class EmbeddingEngine(Protocol):
     """One model, somewhere. Thread-free for its callers: all calls come from one event loop.
 
