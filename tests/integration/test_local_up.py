@@ -169,6 +169,14 @@ def test_worker_that_ends_unasked_with_status_0_is_started_again(start_up: Start
     running.wait_for("^ingester-1 +ready in", times=2)
 
 
+def test_interrupt_during_the_start_stops_what_has_started(start_up: StartUp) -> None:
+    running = start_up()
+    running.wait_for("^redis +ready")
+    assert running.stop() == 0
+    assert not running.said("is ready at")
+    _no_process_left(running.data)
+
+
 def test_second_up_is_refused_and_names_the_first(start_up: StartUp) -> None:
     running = start_up("--embedders", "0")
     running.wait_for("^Penstock is ready")
