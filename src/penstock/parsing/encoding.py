@@ -25,6 +25,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _BINARY = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_HIGH_RUN = re.compile(rb"[\x80-\xff]+")
 _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.IGNORECASE)
 
 
@@ -111,8 +112,16 @@ def _wide_encoding(sample: bytes) -> str | None:
 def _guess(sample: bytes) -> str | None:
     if _binary_share(sample.decode("latin-1")) > 0.01:
         return None
+    if _is_western(sample):
+        return "cp1252"
     best = from_bytes(sample[:GUESS_BYTES], cp_exclusion=["utf_7"]).best()
     return best.encoding if best else "cp1252"
+
+
+def _is_western(sample: bytes) -> bool:
+    """Whether there are a few accented letters among plain ones: too few for statistics, which then find Chinese."""
+    accented = sum(map(len, runs := _HIGH_RUN.findall(sample)))
+    return accented < 24 and accented * 4 < len(sample) and max(map(len, runs), default=0) <= 3
 
 
 def _looks_like_text(text: str) -> bool:

@@ -18,13 +18,17 @@ from penstock.errors import CorruptFile, FileError, NoText, UnsupportedFormat
 from penstock.parsing import media_type as types
 from penstock.parsing.formats.cleaning import clean
 from penstock.parsing.formats.delimited import read_delimited
+from penstock.parsing.formats.epub import read_epub
 from penstock.parsing.formats.foreign import foreign_reader
 from penstock.parsing.formats.html import read_html
 from penstock.parsing.formats.mail import read_mail, read_mailbox
 from penstock.parsing.formats.markup import read_asciidoc, read_latex, read_markdown, read_org, read_rst
+from penstock.parsing.formats.opendocument import open_document_reader
+from penstock.parsing.formats.outlook import read_outlook
 from penstock.parsing.formats.pdf import read_pdf
 from penstock.parsing.formats.plain import read_plain
 from penstock.parsing.formats.records import read_json, read_notebook
+from penstock.parsing.formats.rtf import read_rtf
 from penstock.parsing.formats.sheets import read_sheets
 from penstock.parsing.formats.slides import read_slides
 from penstock.parsing.formats.word import read_word
@@ -81,6 +85,7 @@ def _readers(depth: int) -> Mapping[str, Reader]:
         **_READERS,
         types.EML: partial(read_mail, read_attachment=_read_attachment, depth=depth),
         types.MBOX: partial(read_mailbox, read_attachment=_read_attachment, depth=depth),
+        types.MSG: partial(read_outlook, read_attachment=_read_attachment, depth=depth),
     }
 
 
@@ -102,11 +107,10 @@ _READERS: Mapping[str, Reader] = {
     types.ORG: read_org,
     types.LATEX: read_latex,
     types.ASCIIDOC: read_asciidoc,
-    **{
-        media_type: foreign_reader(media_type)
-        for media_type in (
-            types.DOC, types.PPT, types.XLS, types.XLSB, types.MSG,
-            types.ODT, types.ODS, types.ODP, types.EPUB, types.RTF,
-        )
-    },
-}  # fmt: skip
+    types.ODT: open_document_reader(page_tag=None),
+    types.ODS: open_document_reader(page_tag="table"),
+    types.ODP: open_document_reader(page_tag="page"),
+    types.EPUB: read_epub,
+    types.RTF: read_rtf,
+    **{legacy: foreign_reader(legacy) for legacy in (types.DOC, types.PPT, types.XLS, types.XLSB)},
+}

@@ -21,7 +21,7 @@ from penstock.parsing.formats.cleaning import one_line
 from penstock.parsing.formats.html import html_blocks
 from penstock.parsing.formats.plain import paragraphs
 
-SHOWN_HEADERS = ("From", "To", "Cc", "Bcc", "Reply-To", "Date")
+SHOWN_HEADERS = ("From", "To", "Cc", "Bcc", "Reply-To", "Subject", "Date")
 MAX_DEPTH = 5
 """Messages within messages, and files attached to them."""
 MAX_PARTS = 1_000
@@ -77,7 +77,7 @@ def _message_blocks(message: Message, *, read_attachment: ReadAttachment, depth:
         if _is_body(part):
             yield from _body_blocks(part)
         else:
-            yield from _attachment_blocks(part, read_attachment, depth)
+            yield from _attachment(part, read_attachment, depth)
 
 
 def _readable_parts(message: Message) -> list[Message]:
@@ -135,11 +135,17 @@ def _payload(part: Message) -> bytes:
     return data if isinstance(data, bytes) else b""
 
 
-def _attachment_blocks(part: Message, read_attachment: ReadAttachment, depth: int) -> Iterator[Block]:
-    """The name of an attached file, then its text; one that cannot be read does not spoil the message."""
+def _attachment(part: Message, read_attachment: ReadAttachment, depth: int) -> Iterator[Block]:
     name = one_line(_decoded_header(part.get_filename() or ""))
+    return attachment_blocks(name, _payload(part), read_attachment=read_attachment, depth=depth)
+
+
+def attachment_blocks(name: str, data: bytes, *, read_attachment: ReadAttachment, depth: int) -> Iterator[Block]:
+    """The name of an attached file, then its text; one that cannot be read does not spoil the message.
+
+    `depth` counts the containers around the message.
+    """
     yield Block(name and f"Attachment: {name}", BlockKind.PAGE_FURNITURE)
-    data = _payload(part)
     if depth >= MAX_DEPTH or not data:
         return
     with tempfile.NamedTemporaryFile(prefix="penstock-") as file:

@@ -64,10 +64,14 @@ class Package:
         targets = [each.target for each in self.relationships(part) if each.kind in kinds and each.target in self]
         return list(dict.fromkeys(targets))
 
+    def read(self, part: str) -> bytes:
+        """A part as it is. Raises `CorruptFile`, or `TooLarge`."""
+        return self._archive.read(part)
+
     def parse(self, part: str) -> Element:
         """The root element of a part. Raises `CorruptFile` where it is not XML."""
         try:
-            return etree.fromstring(self._archive.read(part), _parser())
+            return etree.fromstring(self.read(part), _parser())
         except etree.LxmlError as error:
             raise CorruptFile(f"The file is damaged: its part {part} is not sound XML ({error}).") from error
 

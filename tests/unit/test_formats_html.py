@@ -1,0 +1,161 @@
+"""HTML and XML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.chunking.document import Block
+from penstock.errors import NoText
+from penstock.parsing import media_type as types
+from penstock.parsing.formats import read
+from penstock.parsing.formats.html import html_blocks
+
+
+def kinds(source: str) -> list[tuple[str, str]]:
+    return [(block.kind.value, block.text.strip()) for block in html_blocks(iter([source])) if block.text.strip()]
+
+
+def read_bytes(tmp_path: Path, content: bytes, media_type: str) -> list[Block]:
+    path = tmp_path / "object"
+    path.write_bytes(content)
+    return list(read(path, media_type))
+
+
+def test_structure() -> None:
+    assert kinds(
+        "<title>Site</title><body><h1>One</h1>text <b>bold</b><p>para<br>two</p><ul><li>a<li>b</ul>"
+        "<pre>code\n  more</pre><div>x<div>y</div>z</div>"
+    ) == [
+        ("page_furniture", "Site"),
+        ("heading", "One"),
+        ("paragraph", "text bold"),
+        ("paragraph", "para\ntwo"),
+        ("list_item", "a"),
+        ("list_item", "b"),
+        ("code", "code\n  more"),
+        ("paragraph", "x"),
+        ("paragraph", "y"),
+        ("paragraph", "z"),
+    ]
+
+
+def test_heading_levels() -> None:
+    blocks = html_blocks(iter(["<h1>a</h1><h2>b</h2><h6>c</h6>"]))
+    assert [(block.text, block.level) for block in blocks] == [("a", 1), ("b", 2), ("c", 6)]
+
+
+def test_tables() -> None:
+    assert kinds(
+        "<table><tr><th>Name<th>Age</tr><tr><td>Ada</td><td>36</td></tr><tr><td></td><td>41</td><td>x</td></tr>"
+        "<tr><td colspan=2>Total</td></tr></table>"
+    ) == [
+        ("table_row", "Name | Age"),
+        ("table_row", "Ada | 36"),
+        ("table_row", "| 41 | x"),
+        ("paragraph", "Total"),
+    ]
+
+
+def test_layout_tables_are_read_as_if_they_were_none() -> None:
+    assert kinds("<table><tr><td>Menu</td><td><h2>Title</h2><p>Text</p><ul><li>one</ul></td></tr></table>") == [
+        ("paragraph", "Menu"),
+        ("heading", "Title"),
+        ("paragraph", "Text"),
+        ("list_item", "one"),
+    ]
+
+
+def test_nested_tables() -> None:
+    assert kinds("<table><tr><td>out<table><tr><td>a<td>b</tr></table></td><td>after</td></tr></table>") == [
+        ("paragraph", "out"),
+        ("table_row", "a | b"),
+        ("paragraph", "after"),
+    ]
+
+
+def test_what_is_not_shown_is_not_text() -> None:
+    assert kinds(
+        "<script>var a = '<p>no</p>'</script><style>p {}</style><p>yes</p><template>no</template><!-- no -->"
+        "<div style='display: none'>no</div><p hidden>no<p>yes<nav>no</nav><span aria-hidden=true>no</span>"
+    ) == [("paragraph", "yes"), ("paragraph", "yes")]
+
+
+def test_alternative_texts() -> None:
+    assert kinds("<p>A <img src='data:image/png;base64,xx' alt='picture of a cat'> here") == [
+        ("paragraph", "A picture of a cat here")
+    ]
+
+
+def test_depth_is_no_danger() -> None:
+    assert kinds("<div>" * 50_000 + "deep" + "</div>" * 50_000) == [("paragraph", "deep")]
+
+
+def test_source_in_pieces() -> None:
+    source = "<h1>Überschrift</h1><p>Text &amp; more &eacute;</p>"
+    whole = list(html_blocks(iter([source])))
+    assert list(html_blocks(iter(source))) == whole
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("<meta charset=iso-8859-1><p>Grüße".encode("latin-1"), "Grüße"),
+        ("<meta charset=utf-8><p>Grüße".encode(), "Grüße"),
+        ("<meta charset=utf-8><p>Grüße".encode("utf-16"), "Grüße"),
+        (b"<meta charset=no-such-thing><p>Gr\xfc\xdfe", "Grüße"),
+        (b"<meta http-equiv=Content-Type content='text/html; charset=shift_jis'><p>\x93\xfa\x96\x7b", "日本"),
+        (b"<meta charset=utf-8><p>it\x92s", "it\u2019s"),
+    ],
+)
+def test_encodings(tmp_path: Path, content: bytes, text: str) -> None:
+    assert [block.text for block in read_bytes(tmp_path, content, types.HTML)] == [text]
+
+
+@given(st.text(alphabet="<>/abp tdr=\"'!-&;", max_size=120))
+def test_broken_markup_never_raises(source: str) -> None:
+    list(html_blocks(iter([source])))
+
+
+# ---- XML ----
+
+
+def xml(tmp_path: Path, source: str) -> Iterable[tuple[str, str]]:
+    return [(block.kind.value, block.text) for block in read_bytes(tmp_path, source.encode(), types.XML)]
+
+
+def test_xml_elements_are_blocks(tmp_path: Path) -> None:
+    source = "<?xml version='1.0'?><a><title>Name</title><p>one <b>bold</b> end</p>tail<q x='no'><r>two</r></q></a>"
+    assert xml(tmp_path, source) == [
+        ("heading", "Name"),
+        ("paragraph", "one bold end"),
+        ("paragraph", "tail"),
+        ("paragraph", "two"),
+    ]
+
+
+def test_html_inside_xml(tmp_path: Path) -> None:
+    source = "<rss><item><title>News</title><d><![CDATA[<p>One</p><p>Two</p>]]></d></item></rss>"
+    assert xml(tmp_path, source) == [("heading", "News"), ("paragraph", "One"), ("paragraph", "Two")]
+
+
+def test_entities_stay_unresolved(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("SECRET")
+    source = f"""<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file://{tmp_path}/secret">
+        <!ENTITY l "lol"><!ENTITY m "&l;&l;&l;&l;&l;&l;&l;&l;">]><a>before &x;&m; after</a>"""
+    text = " ".join(text for _, text in xml(tmp_path, source))
+    assert "SECRET" not in text
+    assert text.startswith("before")
+
+
+def test_cut_xml_gives_what_is_there(tmp_path: Path) -> None:
+    assert xml(tmp_path, "<a><p>one</p><p>two") == [("paragraph", "one"), ("paragraph", "two")]
+
+
+def test_xml_without_words(tmp_path: Path) -> None:
+    with pytest.raises(NoText):
+        xml(tmp_path, "<a><b/></a>")

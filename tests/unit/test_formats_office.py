@@ -1,0 +1,456 @@
+"""Office containers: Word, PowerPoint, Excel, OpenDocument, EPUB, and the bounds of zip files."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from penstock.chunking.document import Block
+from penstock.errors import CorruptFile, FileError, NoText, PasswordProtected, TooLarge
+from penstock.parsing import archive as archives
+from penstock.parsing import media_type as types
+from penstock.parsing.archive import open_archive
+from penstock.parsing.formats import read
+from penstock.parsing.formats.number_format import kind_of
+
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+STRICT_W = 'xmlns:w="http://purl.oclc.org/ooxml/wordprocessingml/main"'
+R = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
+MC = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+P = 'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
+A = 'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
+S = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+ODF = (
+    'xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
+    'xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" '
+    'xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" '
+    'xmlns:draw="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0" '
+    'xmlns:presentation="urn:oasis:names:tc:opendocument:xmlns:presentation:1.0"'
+)
+Members = dict[str, str]
+
+
+def zipped(path: Path, members: Members) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def relationships(**targets: str) -> str:
+    """`kind="part"`; the id of each is its kind and number."""
+    entries = "".join(
+        f'<Relationship Id="{name}" Type="http://x/{name.rstrip("0123456789")}" Target="{target}"/>'
+        for name, target in targets.items()
+    )
+    return f'<Relationships xmlns="http://x">{entries}</Relationships>'
+
+
+def blocks(tmp_path: Path, members: Members, media_type: str) -> list[Block]:
+    return list(read(zipped(tmp_path / "object", members), media_type))
+
+
+def kinds(found: list[Block]) -> list[tuple[str, str]]:
+    return [(block.kind.value, block.text) for block in found]
+
+
+# ---- Word ----
+
+
+def word(tmp_path: Path, body: str, namespace: str = W, **parts: str) -> list[Block]:
+    members = {
+        "_rels/.rels": relationships(officeDocument="word/document.xml"),
+        "word/_rels/document.xml.rels": relationships(**{name: f"{name}.xml" for name in parts}),
+        "word/document.xml": f"<w:document {namespace} {MC}><w:body>{body}</w:body></w:document>",
+        **{f"word/{name}.xml": content for name, content in parts.items()},
+    }
+    return blocks(tmp_path, members, types.DOCX)
+
+
+def paragraph(text: str, properties: str = "") -> str:
+    return f"<w:p><w:pPr>{properties}</w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+STYLES = f"""<w:styles {W}>
+  <w:style w:styleId="Kop"><w:name w:val="Heading 2"/></w:style>
+  <w:style w:styleId="Own"><w:name w:val="mine"/><w:basedOn w:val="Kop"/></w:style>
+  <w:style w:styleId="Ring"><w:name w:val="ring"/><w:basedOn w:val="Ring"/></w:style>
+</w:styles>"""
+
+
+@pytest.mark.parametrize("namespace", [W, STRICT_W])
+def test_runs_make_a_paragraph(tmp_path: Path, namespace: str) -> None:
+    body = (
+        "<w:p><w:r><w:t>Hel</w:t></w:r><w:hyperlink><w:r><w:t>lo</w:t><w:tab/><w:t>you</w:t></w:r></w:hyperlink></w:p>"
+    )
+    assert kinds(word(tmp_path, body, namespace)) == [("paragraph", "Hello\tyou")]
+
+
+def test_headings_come_from_styles_in_any_language(tmp_path: Path) -> None:
+    body = (
+        paragraph("Two", '<w:pStyle w:val="Kop"/>')
+        + paragraph("Based", '<w:pStyle w:val="Own"/>')
+        + paragraph("Ring", '<w:pStyle w:val="Ring"/>')
+        + paragraph("Direct", '<w:outlineLvl w:val="0"/>')
+    )
+    found = word(tmp_path, body, styles=STYLES)
+    assert [(block.text, block.level) for block in found] == [("Two", 2), ("Based", 2), ("Ring", 0), ("Direct", 1)]
+
+
+def test_tracked_changes_show_the_present_text(tmp_path: Path) -> None:
+    body = (
+        "<w:p><w:ins><w:r><w:t>new</w:t></w:r></w:ins><w:del><w:r><w:delText>old</w:delText></w:r></w:del>"
+        "<w:moveFrom><w:r><w:t>gone</w:t></w:r></w:moveFrom><w:moveTo><w:r><w:t> here</w:t></w:r></w:moveTo></w:p>"
+    )
+    assert kinds(word(tmp_path, body)) == [("paragraph", "new here")]
+
+
+def test_field_codes_are_not_text(tmp_path: Path) -> None:
+    body = "<w:p><w:r><w:instrText>PAGE</w:instrText></w:r><w:r><w:t>7</w:t></w:r></w:p>"
+    assert kinds(word(tmp_path, body)) == [("paragraph", "7")]
+
+
+def test_text_boxes_once(tmp_path: Path) -> None:
+    box = f"<w:txbxContent>{paragraph('in the box')}</w:txbxContent>"
+    body = (
+        f"<w:p><w:r><w:t>around</w:t><mc:AlternateContent><mc:Choice>{box}</mc:Choice>"
+        f"<mc:Fallback>{box}</mc:Fallback></mc:AlternateContent></w:r></w:p>"
+    )
+    assert kinds(word(tmp_path, body)) == [("paragraph", "around"), ("paragraph", "in the box")]
+
+
+def test_tables_and_layout(tmp_path: Path) -> None:
+    cell = "<w:tc>{}</w:tc>".format
+    body = (
+        f"<w:tbl><w:tr>{cell(paragraph('a'))}{cell(paragraph('b') + paragraph('c'))}</w:tr>"
+        f"<w:sdt><w:sdtContent><w:tr>{cell(paragraph('one') + paragraph('two'))}{cell('')}</w:tr>"
+        "</w:sdtContent></w:sdt>"
+        "</w:tbl>"
+    )
+    assert kinds(word(tmp_path, body)) == [("table_row", "a | b c"), ("paragraph", "one"), ("paragraph", "two")]
+
+
+def test_other_parts_are_furniture(tmp_path: Path) -> None:
+    found = word(
+        tmp_path,
+        paragraph("Body"),
+        header1=f"<w:hdr {W}>{paragraph('Head')}</w:hdr>",
+        footnotes=f"<w:footnotes {W}><w:footnote>{paragraph('Note')}</w:footnote></w:footnotes>",
+        comments=f"<w:comments {W}><w:comment>{paragraph('Remark')}</w:comment></w:comments>",
+    )
+    assert kinds(found) == [
+        ("page_furniture", "Head"),
+        ("paragraph", "Body"),
+        ("page_furniture", "Note"),
+        ("page_furniture", "Remark"),
+    ]
+
+
+NUMBERING = f"""<w:numbering {W}>
+  <w:abstractNum w:abstractNumId="7">
+    <w:lvl w:ilvl="0"><w:start w:val="1"/><w:numFmt w:val="decimal"/><w:lvlText w:val="%1."/></w:lvl>
+    <w:lvl w:ilvl="1"><w:start w:val="1"/><w:numFmt w:val="lowerLetter"/><w:lvlText w:val="%1%2)"/></w:lvl>
+  </w:abstractNum>
+  <w:abstractNum w:abstractNumId="8">
+    <w:lvl w:ilvl="0"><w:numFmt w:val="bullet"/><w:lvlText w:val="o"/></w:lvl>
+  </w:abstractNum>
+  <w:num w:numId="1"><w:abstractNumId w:val="7"/></w:num>
+  <w:num w:numId="2"><w:abstractNumId w:val="8"/></w:num>
+</w:numbering>"""
+
+
+def test_list_numbers_are_shown(tmp_path: Path) -> None:
+    def item(text: str, number: int, level: int) -> str:
+        return paragraph(text, f'<w:numPr><w:ilvl w:val="{level}"/><w:numId w:val="{number}"/></w:numPr>')
+
+    body = item("a", 1, 0) + item("b", 1, 1) + item("c", 1, 1) + item("d", 1, 0) + item("e", 1, 1) + item("f", 2, 0)
+    found = word(tmp_path, body, numbering=NUMBERING)
+    assert [block.text for block in found] == ["1. a", "1a) b", "1b) c", "2. d", "2a) e", "f"]
+    assert {block.kind.value for block in found} == {"list_item"}
+
+
+def test_cut_xml_is_damage(tmp_path: Path) -> None:
+    members = {
+        "_rels/.rels": relationships(officeDocument="word/document.xml"),
+        "word/document.xml": f"<w:document {W}><w:body>{paragraph('one')}<w:p>",
+    }
+    with pytest.raises(CorruptFile):
+        blocks(tmp_path, members, types.DOCX)
+
+
+def test_missing_parts_are_damage(tmp_path: Path) -> None:
+    with pytest.raises(CorruptFile):
+        blocks(tmp_path, {"_rels/.rels": relationships(officeDocument="word/document.xml")}, types.DOCX)
+    with pytest.raises(CorruptFile):
+        blocks(tmp_path, {"x": "y"}, types.DOCX)
+
+
+@pytest.mark.parametrize(
+    "target", ["/word/document.xml", "word\\document.xml", "WORD/Document.xml", "./word/document.xml"]
+)
+def test_part_names_of_careless_programs(tmp_path: Path, target: str) -> None:
+    members = {
+        "_rels/.rels": relationships(officeDocument=target),
+        "word/document.xml": f"<w:document {W}><w:body>{paragraph('one')}</w:body></w:document>",
+    }
+    assert kinds(blocks(tmp_path, members, types.DOCX)) == [("paragraph", "one")]
+
+
+def test_entities_in_a_part_are_not_resolved(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("SECRET")
+    document = (
+        f'<!DOCTYPE x [<!ENTITY e SYSTEM "file://{tmp_path}/secret">]>'
+        f"<w:document {W}><w:body>{paragraph('one &e;')}</w:body></w:document>"
+    )
+    members = {"_rels/.rels": relationships(officeDocument="word/document.xml"), "word/document.xml": document}
+    assert "SECRET" not in str(blocks(tmp_path, members, types.DOCX))
+
+
+# ---- PowerPoint ----
+
+
+def shape(text: str, placeholder: str = "") -> str:
+    place = f'<p:ph type="{placeholder}"/>' if placeholder else ""
+    paragraphs = "".join(f"<a:p><a:r><a:t>{line}</a:t></a:r></a:p>" for line in text.split("\n"))
+    return f"<p:sp><p:nvSpPr><p:nvPr>{place}</p:nvPr></p:nvSpPr><p:txBody>{paragraphs}</p:txBody></p:sp>"
+
+
+def slide(shapes: str) -> str:
+    return f"<p:sld {P} {A} {MC}><p:cSld><p:spTree>{shapes}</p:spTree></p:cSld></p:sld>"
+
+
+def presentation(tmp_path: Path, slides: list[str], order: str) -> list[Block]:
+    names = {f"slide{number}": f"slides/slide{number}.xml" for number in range(1, len(slides) + 1)}
+    ids = "".join(f'<p:sldId id="256" r:id="slide{number}"/>' for number in order)
+    members = {
+        "_rels/.rels": relationships(officeDocument="ppt/presentation.xml"),
+        "ppt/_rels/presentation.xml.rels": relationships(**names),
+        "ppt/presentation.xml": f"<p:presentation {P} {R}><p:sldIdLst>{ids}</p:sldIdLst></p:presentation>",
+        "ppt/slides/_rels/slide1.xml.rels": relationships(notesSlide="../notesSlides/n.xml", diagramData="../d.xml"),
+        "ppt/notesSlides/n.xml": slide(shape("Say this")),
+        "ppt/d.xml": f"<d {A}><a:p><a:r><a:t>Box</a:t></a:r></a:p></d>",
+        **{f"ppt/slides/slide{number}.xml": content for number, content in enumerate(slides, start=1)},
+    }
+    return blocks(tmp_path, members, types.PPTX)
+
+
+def test_slides_are_pages_in_their_shown_order(tmp_path: Path) -> None:
+    group = f"<p:grpSp><p:grpSp>{shape('deep')}</p:grpSp></p:grpSp>"
+    cell = "<a:tc><a:txBody><a:p><a:r><a:t>{}</a:t></a:r></a:p></a:txBody></a:tc>".format
+    table = f"<p:graphicFrame><a:tbl><a:tr>{cell('x')}{cell('y')}</a:tr></a:tbl></p:graphicFrame>"
+    second = slide(shape("one\ntwo") + shape("Title", "title") + group + table)
+    found = presentation(tmp_path, [second, slide(shape("first"))], "21")
+    assert [(block.kind.value, block.text, block.page) for block in found] == [
+        ("paragraph", "first", 1),
+        ("heading", "Title", 2),
+        ("paragraph", "one", 2),
+        ("paragraph", "two", 2),
+        ("paragraph", "deep", 2),
+        ("table_row", "x | y", 2),
+        ("paragraph", "Box", 2),
+        ("page_furniture", "Say this", 2),
+    ]
+
+
+# ---- Excel ----
+
+
+def workbook(tmp_path: Path, rows: str, **parts: str) -> list[Block]:
+    members = {
+        "_rels/.rels": relationships(officeDocument="xl/workbook.xml"),
+        "xl/_rels/workbook.xml.rels": relationships(
+            worksheet1="worksheets/sheet1.xml", **{name: f"{name}.xml" for name in parts}
+        ),
+        "xl/workbook.xml": f'<workbook {S} {R}><sheets><sheet name="Sales" r:id="worksheet1"/></sheets></workbook>',
+        "xl/worksheets/sheet1.xml": f"<worksheet {S}><sheetData>{rows}</sheetData></worksheet>",
+        **{f"xl/{name}.xml": content for name, content in parts.items()},
+    }
+    return blocks(tmp_path, members, types.XLSX)
+
+
+def test_cells_of_every_kind(tmp_path: Path) -> None:
+    strings = f"<sst {S}><si><t>Name</t></si><si><r><t>Ri</t></r><r><t>ch</t></r><rPh><t>no</t></rPh></si></sst>"
+    styles = (
+        f'<styleSheet {S}><numFmts><numFmt numFmtId="170" formatCode="yyyy\\-mm\\-dd hh:mm"/></numFmts>'
+        '<cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="10"/><xf numFmtId="170"/><xf numFmtId="46"/>'
+        "</cellXfs></styleSheet>"
+    )
+    rows = (
+        '<row><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c>'
+        '<c r="D1" t="inlineStr"><is><t>in</t></is></c></row>'
+        '<row><c t="b"><v>1</v></c><c t="e"><v>#N/A</v></c><c t="str"><v>text</v></c>'
+        "<c><v>0.30000000000000004</v></c></row>"
+        '<row><c s="1"><v>45292</v></c><c s="2"><v>0.125</v></c><c s="3"><v>45292.5</v></c>'
+        '<c s="4"><v>1.5</v></c></row>'
+        '<row><c r="ZZ4"><v>12345678901</v></c></row><row><c r="A5"/></row>'
+    )
+    assert kinds(workbook(tmp_path, rows, sharedStrings=strings, styles=styles)) == [
+        ("heading", "Sales"),
+        ("table_row", "Name | Rich |  | in"),
+        ("table_row", "TRUE | #N/A | text | 0.3"),
+        ("table_row", "2024-01-01 | 12.5% | 2024-01-01 12:00:00 | 36:00:00"),
+        ("table_row", "|  |  |  |  |  |  |  | 12345678901"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("General", "general"),
+        ("#,##0.00", "general"),
+        ('0.0 "days"', "general"),
+        ("[Red]0.00", "general"),
+        ("0%", "percent"),
+        ("dd/mm/yyyy", "date"),
+        ("[$-409]mmm yy;@", "date"),
+        ("h:mm AM/PM", "time"),
+        ("[h]:mm:ss", "time"),
+        ("yyyy-mm-dd hh:mm", "date_time"),
+        ('_("$"* #,##0_)', "general"),
+    ],
+)
+def test_number_formats(code: str, kind: str) -> None:
+    assert kind_of(code) == kind
+
+
+def test_wrong_string_numbers_are_empty_cells(tmp_path: Path) -> None:
+    assert kinds(workbook(tmp_path, '<row><c t="s"><v>99</v></c><c t="s"><v>x</v></c><c><v>7</v></c></row>')) == [
+        ("heading", "Sales"),
+        ("table_row", "|  | 7"),
+    ]
+
+
+# ---- OpenDocument and EPUB ----
+
+
+def open_document(tmp_path: Path, body: str, media_type: str) -> list[Block]:
+    content = f"<office:document-content {ODF}><office:body>{body}</office:body></office:document-content>"
+    return blocks(tmp_path, {"mimetype": media_type, "content.xml": content}, media_type)
+
+
+def test_open_document_text(tmp_path: Path) -> None:
+    body = (
+        "<text:tracked-changes><text:p>deleted</text:p></text:tracked-changes>"
+        '<text:h text:outline-level="2">Title</text:h><text:p>a<text:s text:c="2"/>b<text:tab/>c'
+        "<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>Note</text:p>"
+        "</text:note-body></text:note></text:p>"
+        "<text:list><text:list-item><text:p>item</text:p></text:list-item></text:list>"
+        "<table:table><table:table-row><table:table-cell><text:p>x</text:p></table:table-cell>"
+        '<table:table-cell table:number-columns-repeated="2"><text:p>y</text:p></table:table-cell>'
+        "</table:table-row></table:table>"
+    )
+    assert kinds(open_document(tmp_path, body, types.ODT)) == [
+        ("heading", "Title"),
+        ("paragraph", "a  b\tc"),
+        ("page_furniture", "Note"),
+        ("list_item", "item"),
+        ("table_row", "x | y | y"),
+    ]
+
+
+def test_open_document_sheets_are_pages(tmp_path: Path) -> None:
+    row = (
+        '<table:table-row table:number-rows-repeated="{}"><table:table-cell><text:p>{}</text:p></table:table-cell>'
+        "</table:table-row>"
+    ).format
+    body = (
+        f'<table:table table:name="One">{row(1, "a")}{row(1_048_576, "")}</table:table>'
+        f'<table:table table:name="Two">{row(2, "b")}</table:table>'
+    )
+    found = open_document(tmp_path, body, types.ODS)
+    assert [(block.text, block.page) for block in found] == [("One", 1), ("a", 1), ("Two", 2), ("b", 2), ("b", 2)]
+
+
+def test_open_document_slides_are_pages(tmp_path: Path) -> None:
+    body = (
+        '<draw:page><draw:frame presentation:class="title"><draw:text-box><text:p>Title</text:p>'
+        "</draw:text-box></draw:frame>"
+        "<presentation:notes><text:p>Say</text:p></presentation:notes></draw:page>"
+        "<draw:page><text:p>Next</text:p></draw:page>"
+    )
+    found = open_document(tmp_path, body, types.ODP)
+    assert [(block.kind.value, block.text, block.page) for block in found] == [
+        ("heading", "Title", 1),
+        ("page_furniture", "Say", 1),
+        ("paragraph", "Next", 2),
+    ]
+
+
+def book(encryption: str = "") -> Members:
+    return {
+        "mimetype": types.EPUB,
+        "META-INF/container.xml": '<container><rootfiles><rootfile full-path="OPS/book.opf"/></rootfiles></container>',
+        "OPS/book.opf": '<package xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata>'
+        "<dc:title>Book</dc:title><dc:creator>Ada</dc:creator></metadata>"
+        '<manifest><item id="a" href="a%20b.html"/><item id="b" href="b.html"/></manifest>'
+        '<spine><itemref idref="b"/><itemref idref="a"/><itemref idref="x"/></spine></package>',
+        "OPS/a b.html": "<p>Second</p>",
+        "OPS/b.html": "<h1>First</h1>",
+        **({"META-INF/encryption.xml": encryption} if encryption else {}),
+    }
+
+
+def test_books_in_reading_order(tmp_path: Path) -> None:
+    found = blocks(tmp_path, book(), types.EPUB)
+    assert [block.text for block in found] == ["Book", "Authors: Ada", "First", "Second"]
+
+
+def test_protected_books(tmp_path: Path) -> None:
+    with pytest.raises(PasswordProtected):
+        blocks(tmp_path, book('<e><CipherReference URI="OPS/b.html"/></e>'), types.EPUB)
+    assert blocks(tmp_path, book('<e><CipherReference URI="OPS/font.otf"/></e>'), types.EPUB)
+
+
+# ---- bounds ----
+
+
+def test_a_bomb_is_refused_by_what_it_declares(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "bomb", {"word/document.xml": "0" * (archives.FREE_BYTES + 1)})
+    with pytest.raises(TooLarge, match="bomb"), open_archive(path):
+        pass
+
+
+def test_a_bomb_is_refused_by_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The declared size of a part may be a lie."""
+    path = zipped(tmp_path / "bomb", {"part": "0" * 500_000})
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\x01\x02")
+    data[at + 24 : at + 28] = (100_000_000).to_bytes(4, "little")
+    path.write_bytes(data)
+    monkeypatch.setattr(archives, "FREE_BYTES", 1000)
+    monkeypatch.setattr(archives, "_check_bounds", lambda _members: None)  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
+    with open_archive(path) as archive, pytest.raises(FileError):
+        archive.read("part")
+
+
+def test_many_parts_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
+    path = zipped(tmp_path / "many", {str(number): "" for number in range(4)})
+    with pytest.raises(TooLarge), open_archive(path):
+        pass
+
+
+def test_large_parts_are_not_read_at_once(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "large", {"part": "x" * 2000})
+    with open_archive(path) as archive, pytest.raises(TooLarge):
+        archive.read("part", limit=1000)
+
+
+def test_encrypted_parts_are_protected(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x", {"part": "x"})
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    with open_archive(path) as archive, pytest.raises(PasswordProtected):
+        archive.read("part")
+
+
+def test_a_workbook_without_words(tmp_path: Path) -> None:
+    members = {
+        "_rels/.rels": relationships(officeDocument="xl/workbook.xml"),
+        "xl/workbook.xml": f"<workbook {S}/>",
+    }
+    with pytest.raises(NoText):
+        blocks(tmp_path, members, types.XLSX)
