@@ -77,11 +77,9 @@ class EmbeddingSettings(Group):
     )
     batch_texts: int = Field(default=64, ge=1, le=2048, description="Most texts in one request to a remote service.")
     batch_tokens: int = Field(default=16_384, ge=256, description="Most tokens in one batch.")
-    concurrency: int = Field(
-        default=2, ge=1, le=64, description="Batches in work at once: streams here, requests there."
-    )
+    concurrency: int = Field(default=2, ge=1, le=64, description="Batches in work at once.")
     timeout_seconds: float = Field(default=60, gt=0, description="For one request to a remote service.")
-    threads: int = Field(default=0, ge=0, description="Processor threads of the local engine; 0: all cores.")
+    threads: int = Field(default=0, ge=0, description="Processor threads of the local engine; 0: all it may use.")
 
 
 class ParsingSettings(Group):

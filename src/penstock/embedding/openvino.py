@@ -6,6 +6,7 @@ import asyncio
 import queue
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import numpy as np
 import openvino as ov
@@ -16,16 +17,18 @@ from penstock.embedding.model import LocalModel, load_tokenizer
 from penstock.embedding.port import Embedded, Vector, well_formed
 from penstock.embedding.safetensors import read_weights
 from penstock.errors import EmbeddingRefused, InvalidRequest, ModelUnavailable
+from penstock.processors import available_processors
 from penstock.settings import EmbeddingSettings
 
 TEXTS_AT_ONCE = 8
 """Enough to keep a stream busy; more adds padding and leaves the processor's cache."""
 
 TokenIds = list[int]
+Precision = Literal["auto", "bf16", "f32"]
 
 
 class OpenVinoEngine:
-    """Runs `settings.concurrency` streams side by side, each over small batches of texts of similar length.
+    """One stream of small batches for each thread, so that no two threads wait for each other.
 
     The event loop stays free: tokenising and inference run in threads, and both release the GIL.
     """
@@ -37,7 +40,9 @@ class OpenVinoEngine:
         """
         self._model = model
         self._tokenizer = load_tokenizer(model.tokenizer_file)
-        self._streams = _Streams(_compile(model, settings), settings.concurrency)
+        threads = settings.threads or available_processors()
+        self._streams = _Streams(_compile(model, settings.precision, threads), threads)
+        self._concurrency = settings.concurrency
 
     @property
     def model(self) -> str:
@@ -53,7 +58,7 @@ class OpenVinoEngine:
 
     @property
     def concurrency(self) -> int:
-        return self._streams.count
+        return self._concurrency
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedded]:
         tokenised = await asyncio.to_thread(self._tokenise, list(texts))
@@ -103,7 +108,6 @@ class _Streams:
     """Several inference requests of one compiled model, each used by one thread at a time."""
 
     def __init__(self, compiled: ov.CompiledModel, count: int) -> None:
-        self.count = count
         self._idle: queue.SimpleQueue[ov.InferRequest] = queue.SimpleQueue()
         for _ in range(count):
             self._idle.put(compiled.create_infer_request())
@@ -136,28 +140,22 @@ def _padded(batch: list[TokenIds]) -> list[NDArray[np.int32] | NDArray[np.float3
     return [ids, mask]
 
 
-def _compile(model: LocalModel, settings: EmbeddingSettings) -> ov.CompiledModel:
+def _compile(model: LocalModel, precision: Precision, threads: int) -> ov.CompiledModel:
     try:
         shape = BertShape.of(model.config(), name=model.name)
         encoder = build_encoder(shape, read_weights(model.weights_file), pooling=model.pooling)
         core = ov.Core()
-        return core.compile_model(encoder, "CPU", _properties(core, settings))
+        properties = {
+            "INFERENCE_PRECISION_HINT": _best_precision(core) if precision == "auto" else precision,
+            "NUM_STREAMS": threads,
+            "INFERENCE_NUM_THREADS": threads,
+            "ENABLE_CPU_PINNING": False,  # two Embedders on one machine would pin their threads to the same cores
+        }
+        return core.compile_model(encoder, "CPU", properties)
     except (RuntimeError, ValueError, KeyError) as error:
         raise ModelUnavailable(f"The model {model.name} in {model.folder} is damaged: {error!r}") from error
 
 
-def _properties(core: ov.Core, settings: EmbeddingSettings) -> dict[str, str | int | bool]:
-    return {
-        "INFERENCE_PRECISION_HINT": _precision(core, settings),
-        "NUM_STREAMS": settings.concurrency,
-        "INFERENCE_NUM_THREADS": settings.threads,
-        # Two Embedders on one machine would pin their threads to the same cores.
-        "ENABLE_CPU_PINNING": False,
-    }
-
-
-def _precision(core: ov.Core, settings: EmbeddingSettings) -> str:
-    """bf16 twice as fast or more where the processor multiplies in it; emulated elsewhere, and slower than f32."""
-    if settings.precision != "auto":
-        return settings.precision
+def _best_precision(core: ov.Core) -> Precision:
+    """bf16 is twice as fast where the processor multiplies in it, and slower where it must be emulated."""
     return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
