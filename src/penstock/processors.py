@@ -1,4 +1,4 @@
-"""How many processors this process may use: fewer than the machine has, in most containers."""
+"""What processors this process may use, and what they can do."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
+CPUINFO = Path("/proc/cpuinfo")
+BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
 
 def available_processors() -> int:
@@ -19,13 +21,21 @@ def available_processors() -> int:
     return max(1, min([visible, *_quotas(CGROUPS, _own_cgroup())]))
 
 
+def multiply_bf16() -> bool:
+    """Whether the processors multiply bfloat16 numbers themselves; where nobody can tell, they do not.
+
+    OpenVINO lists BF16 among the capabilities of every AVX-512 processor, also of those that must
+    emulate it and are slower with it than with float32.
+    """
+    for line in _lines(CPUINFO):
+        if line.startswith("flags"):
+            return not BF16_FLAGS.isdisjoint(line.split())
+    return False
+
+
 def _own_cgroup() -> str:
     """The path of this process below the root of cgroup v2; `/` in most containers."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
-    except OSError:  # not Linux
-        return "/"
-    return next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "/")
+    return next((line.removeprefix("0::") for line in _lines(Path("/proc/self/cgroup")) if line.startswith("0::")), "/")
 
 
 def _quotas(root: Path, own: str) -> Iterator[int]:
@@ -42,8 +52,13 @@ def _quotas(root: Path, own: str) -> Iterator[int]:
 
 
 def _words(file: Path) -> list[str]:
+    return " ".join(_lines(file)).split()
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of one of Linux's files about itself; none where there is no such file."""
     try:
-        return file.read_text(encoding="ascii").split()
+        return file.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
 

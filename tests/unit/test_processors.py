@@ -1,4 +1,4 @@
-"""How many processors a process may use."""
+"""How many processors a process may use, and what they can do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock import processors
-from penstock.processors import available_processors
+from penstock.processors import available_processors, multiply_bf16
 
 
 def all_of_sixteen(_pid: int) -> set[int]:
@@ -48,3 +48,20 @@ def test_the_first_version_of_cgroups(cgroups: Path, quota: str, expected: int) 
     (cgroups / "cpu" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
     (cgroups / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
     assert available_processors() == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("sse avx512f avx512_bf16 aes", True), ("amx_bf16", True), ("sse avx512f avx512_vnni", False), ("", False)],
+)
+def test_bf16_only_where_the_processor_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, flags: str, expected: bool
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n\nprocessor\t: 1\nflags\t\t: amx_bf16\n")
+    monkeypatch.setattr(processors, "CPUINFO", tmp_path / "cpuinfo")
+    assert multiply_bf16() is expected
+
+
+def test_an_unknown_processor_has_no_bf16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processors, "CPUINFO", tmp_path / "absent")
+    assert multiply_bf16() is False
