@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,7 @@ class RunningApi:
 
 
 @contextmanager
-def running_api(folder: Path, *, database_url: str, queue_url: str, **settings: str) -> Iterator[RunningApi]:
+def running_api(folder: Path, *, database_url: str, queue_url: str, **settings: str) -> Generator[RunningApi]:
     """Listens when the block begins; may not be ready yet. `settings` are of the environment, without PENSTOCK_."""
     port = _free_port()
     objects = folder / "objects"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -29,10 +30,19 @@ TAGS = [
 ]
 
 
+class CoreApi(FastAPI):
+    """FastAPI, whose document knows our problems too."""
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        document["components"]["schemas"].update(problems.schemas())
+        return document
+
+
 def create_app(opening: Opening) -> FastAPI:
     """The Core API on what `opening` opens; whoever calls this runs `opening.hold()`."""
     release = version("penstock")
-    app = FastAPI(
+    app = CoreApi(
         title="Penstock",
         version=release,
         description=DESCRIPTION,

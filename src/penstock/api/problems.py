@@ -74,6 +74,12 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def schemas() -> dict[str, Any]:
+    """The OpenAPI schemas that `documented` refers to."""
+    problem_schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**problem_schema.pop("$defs"), "Problem": problem_schema}
+
+
 def install(app: FastAPI) -> None:
     """Let `app` answer every error that we foresaw. `Observed` answers the rest."""
     app.add_exception_handler(PenstockError, _on_our_error)
