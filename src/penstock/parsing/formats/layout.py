@@ -88,17 +88,14 @@ class Layout:
             yield from self._blocks(self.held, None)
 
     def _blocks(self, page: _Page, following: _Page | None) -> Iterator[Block]:
-        neighbours = _edges(self.previous) | _edges(following)
-        furniture = sorted(at for at in _edge_places(page.lines) if _edge_key(page.lines[at]) in neighbours)
-        body = [line for at, line in enumerate(page.lines) if at not in furniture]
-        for at in furniture:
-            if at < EDGE_LINES:
-                yield Block(page.lines[at].text, BlockKind.PAGE_FURNITURE, page=page.number)
-        for lines in _paragraphs(self._readings(body)):
+        headers, footers = _running(page, self.previous, following)
+        for line in page.lines[:headers]:
+            yield Block(line.text, BlockKind.PAGE_FURNITURE, page=page.number)
+        last = len(page.lines) - footers
+        for lines in _paragraphs(self._readings(page.lines[headers:last])):
             yield _block(lines, page.number)
-        for at in furniture:
-            if at >= EDGE_LINES:
-                yield Block(page.lines[at].text, BlockKind.PAGE_FURNITURE, page=page.number)
+        for line in page.lines[last:]:
+            yield Block(line.text, BlockKind.PAGE_FURNITURE, page=page.number)
 
     def _readings(self, lines: Sequence[Line]) -> list[_Reading]:
         body_size = max(self.sizes, key=lambda size: (self.sizes[size], size), default=0.0) or 1.0
@@ -137,18 +134,29 @@ def _block(readings: Sequence[_Reading], page: int) -> Block:
     return Block(text, BlockKind.LIST_ITEM if _BULLET.match(text) else BlockKind.PARAGRAPH, page=page)
 
 
-def _edge_places(lines: Sequence[Line]) -> set[int]:
-    count = len(lines)
-    return {at for at in range(count) if at < EDGE_LINES or at >= count - EDGE_LINES}
+def _running(page: _Page, *neighbours: _Page | None) -> tuple[int, int]:
+    """How many lines at the top and at the bottom are running headers and footers: those that a neighbour has, too."""
+    tops, bottoms = _edges(page)
+    other = [_edges(neighbour) for neighbour in neighbours if neighbour]
+    headers = _shared(tops, [each for top, _ in other for each in top])
+    footers = _shared(bottoms, [each for _, bottom in other for each in bottom])
+    return headers, min(footers, len(page.lines) - headers)
+
+
+def _edges(page: _Page) -> tuple[list[str], list[str]]:
+    """Keys of the lines at the top and at the bottom, from the edge inwards; of a short page only the outermost."""
+    count = EDGE_LINES if len(page.lines) > 3 * EDGE_LINES else 1
+    return [_edge_key(line) for line in page.lines[:count]], [_edge_key(line) for line in page.lines[: -count - 1 : -1]]
+
+
+def _shared(keys: Sequence[str], others: Sequence[str]) -> int:
+    """Up to and with the last line that others have."""
+    return max((at for at, key in enumerate(keys, start=1) if key in others), default=0)
 
 
 def _edge_key(line: Line) -> str:
     """The line without its numbers: a running header counts pages."""
-    return _DIGITS.sub("#", line.text.casefold()) if not _PAGE_NUMBER.match(line.text) else "#"
-
-
-def _edges(page: _Page | None) -> set[str]:
-    return {_edge_key(page.lines[at]) for at in _edge_places(page.lines)} if page else set()
+    return "#" if _PAGE_NUMBER.match(line.text) else _DIGITS.sub("#", line.text.casefold())
 
 
 def _paragraphs(readings: Sequence[_Reading]) -> Iterator[list[_Reading]]:

@@ -80,6 +80,7 @@ class _Reader:
     pending: bytearray = field(default_factory=bytearray)
     """Bytes of a code page, which may take two for a character."""
     cells: list[str] = field(default_factory=list[str])
+    in_table: bool = False
     fonts: dict[int, str] = field(default_factory=dict[int, str])
     font: int = 0
     styles: dict[int, int] = field(default_factory=dict[int, int])
@@ -190,7 +191,7 @@ class _Reader:
             self.cells.append(self._taken())
         elif word in ("row", "nestrow"):
             yield from self._end_row()
-        elif self.cells:
+        elif self.cells or self.in_table:
             self.text.append(" ")
         else:
             yield from self._end_paragraph()
@@ -253,8 +254,12 @@ class _Reader:
         """Between these words stands what a mail program added to HTML that is wrapped in RTF."""
         self.html_only = number != 0
 
+    def set_in_table(self, _: int) -> None:
+        self.in_table = True
+
     def reset_paragraph(self, _: int) -> None:
         self.level = self.style = 0
+        self.in_table = False
 
 
 _CHANGES: dict[str, Callable[[_Reader, int], None]] = {
@@ -265,6 +270,7 @@ _CHANGES: dict[str, Callable[[_Reader, int], None]] = {
     "s": _Reader.set_style,
     "outlinelevel": _Reader.set_level,
     "htmlrtf": _Reader.set_html_only,
+    "intbl": _Reader.set_in_table,
     "pard": _Reader.reset_paragraph,
 }
 

@@ -1,0 +1,194 @@
+"""Mail: messages, mailboxes, Outlook, and the RTF inside."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.chunking.document import Block
+from penstock.errors import CorruptFile, FileError, NoText
+from penstock.parsing import media_type as types
+from penstock.parsing.formats import read
+from penstock.parsing.formats.rtf import decompressed, rtf_blocks
+
+
+def blocks(tmp_path: Path, content: bytes, media_type: str) -> list[Block]:
+    path = tmp_path / "object"
+    path.write_bytes(content)
+    return list(read(path, media_type))
+
+
+def texts(found: list[Block]) -> list[str]:
+    return [block.text for block in found]
+
+
+def message(body: str = "Hello\n\nthere", **headers: str) -> EmailMessage:
+    made = EmailMessage()
+    made["From"] = headers.pop("sender", "Ada <ada@example.com>")
+    made["To"] = "Alan <alan@example.com>"
+    made["Subject"] = headers.pop("subject", "Greetings")
+    made["Date"] = "Mon, 23 Nov 2026 10:00:00 +0000"
+    made.set_content(body)
+    return made
+
+
+def test_headers_then_body(tmp_path: Path) -> None:
+    found = blocks(tmp_path, message().as_bytes(), types.EML)
+    assert [(block.kind.value, block.text) for block in found] == [
+        ("heading", "Greetings"),
+        (
+            "paragraph",
+            (
+                "From: Ada <ada@example.com>\nTo: Alan <alan@example.com>\nSubject: Greetings\n"
+                "Date: Mon, 23 Nov 2026 10:00:00 +0000"
+            ),
+        ),
+        ("paragraph", "Hello"),
+        ("paragraph", "there"),
+    ]
+
+
+def test_plain_text_is_preferred_and_html_will_do(tmp_path: Path) -> None:
+    both = message("plain")
+    both.add_alternative("<p>html</p>", subtype="html")
+    assert texts(blocks(tmp_path, both.as_bytes(), types.EML))[2:] == ["plain"]
+    empty = message(" \n")
+    empty.add_alternative("<h1>html</h1><p>text", subtype="html")
+    assert texts(blocks(tmp_path, empty.as_bytes(), types.EML))[2:] == ["html", "text"]
+
+
+def test_encoded_headers_and_code_pages(tmp_path: Path) -> None:
+    raw = (
+        b"From: =?utf-8?q?J=C3=BCrgen?= <j@example.com>\nSubject: =?iso-8859-1?B?R3L832U=?= =?utf-8?Q?_aus?=\n"
+        b"Content-Type: text/plain; charset=windows-1251\nContent-Transfer-Encoding: 8bit\n\n"
+    ) + "Привет".encode("cp1251")
+    found = texts(blocks(tmp_path, raw, types.EML))
+    assert found[0] == "Grüße aus"
+    assert found[1].startswith("From: Jürgen <j@example.com>")
+    assert found[2] == "Привет"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"From: a\nSubject: \xff\xfe raw\n\nbody text",
+        b"From: a\nContent-Type: text/plain; charset=no-such\n\nbody text",
+        b"From: a\nContent-Type: multipart/mixed; boundary=x\n\n--x\n\nbody text",
+        b"From: a\nSubject: =?utf-8?b?!!!?=\n\nbody text",
+        b"From: a\nSubject: =?no-such?q?x?=\n\nbody text",
+        b"From: a\nContent-Type: text/plain; charset*0=utf-8; filename*=x'y'%ff\n\nbody text",
+        b"From: a\nDate: not a date\nTo: <<<>>>,,;\nContent-Type: ;;;\n\nbody text",
+    ],
+)
+def test_broken_messages_are_read(tmp_path: Path, raw: bytes) -> None:
+    assert texts(blocks(tmp_path, raw, types.EML))[-1] == "body text"
+
+
+def test_attachments_are_read_by_their_content(tmp_path: Path) -> None:
+    outer = message("see attached")
+    outer.add_attachment(
+        b"<!doctype html><h1>Inside</h1>", maintype="application", subtype="pdf", filename="report.pdf"
+    )
+    outer.add_attachment(b"\x89PNG\r\n\x1a\n", maintype="image", subtype="png", filename="logo.png")
+    found = texts(blocks(tmp_path, outer.as_bytes(), types.EML))
+    assert found[2:5] == ["see attached", "Attachment: report.pdf", "Inside"]
+    assert found[5] == "Attachment: logo.png"
+    assert found[6].startswith("(logo.png was not read: The file seems to be a PNG image")
+
+
+def test_forwarded_messages_are_read_to_a_depth(tmp_path: Path) -> None:
+    inner = message("innermost", subject="level 0")
+    for level in range(1, 9):
+        outer = message(f"text {level}", subject=f"level {level}")
+        outer.add_attachment(inner)
+        inner = outer
+    found = texts(blocks(tmp_path, inner.as_bytes(), types.EML))
+    assert {"text 8", "text 7", "text 4", "text 3"} <= set(found)
+    assert "innermost" not in found
+
+
+def test_mailboxes_are_one_message_after_the_other(tmp_path: Path) -> None:
+    box = b"".join(
+        f"From a@example.com Mon Nov 23 10:00:0{number} 2026\n".encode() + message(f"body {number}").as_bytes() + b"\n"
+        for number in range(3)
+    )
+    found = [(block.text, block.page) for block in blocks(tmp_path, box, types.MBOX) if block.text.startswith("body")]
+    assert found == [("body 0", 1), ("body 1", 2), ("body 2", 3)]
+
+
+def test_a_message_without_words(tmp_path: Path) -> None:
+    with pytest.raises(NoText):
+        blocks(tmp_path, b"X-Nothing: 1\n\n", types.EML)
+
+
+# ---- RTF ----
+
+
+def rtf(source: str) -> list[tuple[str, str]]:
+    return [
+        (block.kind.value, block.text.strip()) for block in rtf_blocks(source.encode("latin-1")) if block.text.strip()
+    ]
+
+
+def test_rtf_paragraphs_and_destinations() -> None:
+    assert rtf(
+        r"{\rtf1\ansi{\fonttbl{\f0 Arial;}}{\*\generator no}{\info{\title no}}{\header Head\par}"
+        r"\pard\outlinelevel0 Title\par\pard One\tab two\line three\par{\b Bold}ly{\footnote Note}\par"
+        r"{\field{\*\fldinst HYPERLINK}{\fldrslt link}}{\pict 0123}}"
+    ) == [
+        ("page_furniture", "Head"),
+        ("heading", "Title"),
+        ("paragraph", "One\ttwo\nthree"),
+        ("page_furniture", "BoldlyNote"),
+        ("paragraph", "link"),
+    ]
+
+
+def test_rtf_characters() -> None:
+    source = r"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0\fcharset0 A;}{\f1\fcharset204 B;}}\f0 Gr\'fc\'dfe \{x\}\~\emdash "
+    source += r"\u8364?\uc2\u946 xx!\f1 \'cf\'f0\'e8\f0\u55357??\u56832??}"
+    assert rtf(source) == [("paragraph", "Grüße {x} \u2014\u20ac\u03b2!При\U0001f600")]
+
+
+def test_rtf_tables() -> None:
+    assert rtf(
+        r"{\rtf1\trowd\cellx1\cellx2\intbl a\par b\cell c\cell\row\trowd\intbl one\cell\cell\row\pard after}"
+    ) == [
+        ("table_row", "a b | c"),
+        ("paragraph", "one"),
+        ("paragraph", "after"),
+    ]
+
+
+def test_rtf_styles_make_headings() -> None:
+    assert rtf(r"{\rtf1{\stylesheet{\s0 Normal;}{\s2 heading 2;}}\pard\s2 Title\par\pard text\par}") == [
+        ("heading", "Title"),
+        ("paragraph", "text"),
+    ]
+
+
+@given(st.text(alphabet="\\{}'abpuxr0123 \n*;", max_size=120))
+def test_broken_rtf_is_read_or_damaged(source: str) -> None:
+    with contextlib.suppress(FileError):
+        list(rtf_blocks(source.encode()))
+
+
+def test_compressed_rtf() -> None:
+    """The example of [MS-OXRTFCP] 3.1.1.1, and its plain variant."""
+    data = bytes.fromhex(
+        "2d0000002b0000004c5a4675f1c5c7a703000a007263706731323542320af3206865 6c090020627705b06c647d0a800fa0".replace(
+            " ", ""
+        )
+    )
+    assert decompressed(data) == b"{\\rtf1\\ansi\\ansicpg1252\\pard hello world}\r\n"
+    assert decompressed(struct.pack("<II4sI", 20, 4, b"MELA", 0) + b"{\\rtf") == b"{\\rt"
+    with pytest.raises(CorruptFile):
+        decompressed(b"short")
+    with pytest.raises(CorruptFile):
+        decompressed(bytes(20))
