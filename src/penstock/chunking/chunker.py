@@ -84,7 +84,7 @@ class _Cutter:
     def _fit(self, start: int) -> _Stretch | None:
         """The best stretch from `start`; None where its overlap leaves no room for new text."""
         recipe, window = self._recipe, self.window
-        if not window.is_joint(start):
+        if not window.is_measured_from(start):
             window.measure_again(start, recipe.max_characters)
         limit = window.past_blanks(min(window.reach(start, recipe.max_tokens), start + recipe.max_characters))
         while limit > self._covered:

@@ -87,12 +87,16 @@ class Window:
 
     def is_joint(self, position: int) -> bool:
         """Whether a cut here changes no count on either side."""
-        if position >= self.end or self.slice(position - 1, position).isspace():
-            between_atoms = True
-        else:
-            at = bisect_left(self._atoms, position)
-            between_atoms = at < len(self._atoms) and self._atoms[at] == position
-        return between_atoms and self._counter.joint_at(self.text, position - self.base)
+        between = position >= self.end or self._is_atom(position) or self.slice(position - 1, position).isspace()
+        return between and self._counter.joint_at(self.text, position - self.base)
+
+    def is_measured_from(self, position: int) -> bool:
+        """Whether the counts from here on hold for a text that starts here, as far as they are ever exact."""
+        return self._is_atom(position) and (not self._counter.additive or self.is_joint(position))
+
+    def _is_atom(self, position: int) -> bool:
+        at = bisect_left(self._atoms, position)
+        return at < len(self._atoms) and self._atoms[at] == position
 
     def measure_again(self, start: int, length: int) -> None:
         """Count anew from a cut inside a word up to the next joint, or for about `length` characters.
