@@ -205,6 +205,14 @@ def test_several_are_uploaded_at_once(run: Run, tmp_path: Path, api: ApiInMemory
     assert 3 <= api.most_uploads_at_once <= 8
 
 
+def test_a_long_silence_is_explained(run: Run, docs: Path, api: ApiInMemory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.cli.add.STALLED_SECONDS", 0.5)
+    api.embed_seconds = 1.5
+    result = run("add", docs / "a.md", "--json")
+    assert result.stderr.count("Nothing has moved for a while") == 1
+    assert result.exit_code == 0
+
+
 def test_an_empty_folder_is_no_failure_but_gets_a_hint(run: Run, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a.md").write_text("text")

@@ -6,20 +6,23 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 import typer
 
 from penstock.cli.client import Client
-from penstock.cli.display import Bars, Display, JsonLines, PlainLines
+from penstock.cli.display import Bars, Display, JsonAndBars, JsonLines, PlainLines
 from penstock.cli.follow import Follower
 from penstock.cli.hand_in import Order, hand_in
 from penstock.cli.output import console, print_note
 from penstock.cli.session import run
-from penstock.cli.tally import Row, Tally
+from penstock.cli.tally import Tally
 from penstock.cli.walk import walk
+from penstock.errors import ServiceUnavailable
 
 REFRESH_SECONDS = 0.2
+STALLED_SECONDS = 30.0
+STALLED_AGAIN_SECONDS = 600.0
+STALLED = "Nothing has moved for a while; `penstock queues` and `penstock doctor` may tell why."
 INTERRUPTED = 130
 """What a shell reports of a program that Ctrl-C ended: 128 + SIGINT."""
 
@@ -27,12 +30,16 @@ INTERRUPTED = 130
 def add_paths(order: Order, *, url: str | None, wait: bool, as_json: bool) -> int:
     """Carry out `order` and show how it goes; the exit status."""
     tally = Tally()
-    displays = _displays(as_json=as_json)
+    display = _display(as_json=as_json)
     try:
-        run(url, lambda client: _add(client, order, tally=tally, displays=displays, wait=wait))
+        run(url, lambda client: _add(client, order, tally=tally, display=display, wait=wait))
     except KeyboardInterrupt:
-        print_note(_interrupted(tally))
+        print_note(f"Interrupted. {_goes_on(tally)}")
         return INTERRUPTED
+    except ServiceUnavailable:
+        if tally.handed_in:
+            print_note(_goes_on(tally))
+        raise
     if not tally.found:
         print_note(_nothing_found(order))
     return 1 if tally.failed else 0
@@ -49,33 +56,47 @@ def metadata_of(pairs: Sequence[str]) -> dict[str, str]:
     return metadata
 
 
-async def _add(client: Client, order: Order, *, tally: Tally, displays: Sequence[Display], wait: bool) -> None:
-    def tell(row: Row) -> None:
-        for display in displays:
-            display.tell(row)
+def _display(*, as_json: bool) -> Display:
+    if not as_json:
+        return Bars(console()) if sys.stdout.isatty() else PlainLines(sys.stdout)
+    # On one terminal, bars and JSON would write over each other.
+    bars = sys.stderr.isatty() and not sys.stdout.isatty()
+    return JsonAndBars(console(stderr=True)) if bars else JsonLines()
 
+
+async def _add(client: Client, order: Order, *, tally: Tally, display: Display, wait: bool) -> None:
     started = time.monotonic()
-    follower = Follower(client, order.batch, tally=tally, tell=tell, wait=wait)
-    with ExitStack() as shown:
-        for display in displays:
-            shown.enter_context(display)
+    follower = Follower(client, order.batch, tally=tally, tell=display.tell, wait=wait)
+    with display:
         async with asyncio.TaskGroup() as tasks:
-            looks = [tasks.create_task(_refresh(displays, tally)), tasks.create_task(_count(order, tally))]
+            looks = (_refresh(display, tally), _watch(display, tally), _count(order, tally))
+            looking = [tasks.create_task(look) for look in looks]
             work = [tasks.create_task(hand_in(client, order, follower=follower, tally=tally))]
             if wait:
                 work.append(tasks.create_task(follower.follow()))
             await asyncio.gather(*work)
-            for look in looks:
+            for look in looking:
                 look.cancel()
-    for display in displays:
-        display.end(tally, time.monotonic() - started, waited=wait)
+    display.end(tally, time.monotonic() - started, waited=wait)
 
 
-async def _refresh(displays: Sequence[Display], tally: Tally) -> None:
+async def _refresh(display: Display, tally: Tally) -> None:
     while True:
-        for display in displays:
-            display.refresh(tally)
+        display.refresh(tally)
         await asyncio.sleep(REFRESH_SECONDS)
+
+
+async def _watch(display: Display, tally: Tally) -> None:
+    """Say so when nothing moves: without Workers this would be a long silence."""
+    seen, tell_at = tally.progress, time.monotonic() + STALLED_SECONDS
+    while True:
+        await asyncio.sleep(1)
+        now = time.monotonic()
+        if tally.progress != seen:
+            seen, tell_at = tally.progress, now + STALLED_SECONDS
+        elif now >= tell_at:
+            tell_at = now + STALLED_AGAIN_SECONDS
+            display.note(STALLED)
 
 
 async def _count(order: Order, tally: Tally) -> None:
@@ -85,19 +106,11 @@ async def _count(order: Order, tally: Tally) -> None:
         tally.total = counted
 
 
-def _displays(*, as_json: bool) -> list[Display]:
-    if as_json:
-        # On one terminal, bars and JSON would write over each other.
-        bars = sys.stderr.isatty() and not sys.stdout.isatty()
-        return [JsonLines(), Bars(console(stderr=True), tell_failures=False)] if bars else [JsonLines()]
-    return [Bars(console(), tell_failures=True)] if sys.stdout.isatty() else [PlainLines(sys.stdout)]
-
-
-def _interrupted(tally: Tally) -> str:
+def _goes_on(tally: Tally) -> str:
     if not tally.handed_in:
-        return "Interrupted before any file was handed in."
+        return "No file was handed in."
     return (
-        f"Interrupted. What is handed in ({tally.handed_in:,} files) goes on by itself: see `penstock files` and "
+        f"What is handed in ({tally.handed_in:,} files) goes on by itself: see `penstock files` and "
         "`penstock queues`. The same `penstock add` hands in the rest."
     )
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from penstock.cli.output import harmless
+from penstock.cli.output import harmless, print_note
 from penstock.cli.tally import Row, Tally, summary
 from penstock.models import FileStatus
 
@@ -37,6 +37,10 @@ class Display:
     def refresh(self, tally: Tally) -> None:
         """Called a few times a second."""
 
+    def note(self, text: str) -> None:
+        """Tell the person who waits."""
+        print_note(text)
+
     def end(self, tally: Tally, seconds: float, *, waited: bool) -> None:
         """Called last, unless something stopped it: all is settled, or handed in when nobody `waited`."""
 
@@ -45,8 +49,7 @@ class JsonLines(Display):
     """One JSON object a row on stdout."""
 
     def tell(self, row: Row) -> None:
-        sys.stdout.write(row.model_dump_json() + "\n")
-        sys.stdout.flush()
+        write_json_line(row)
 
 
 class PlainLines(Display):
@@ -78,9 +81,8 @@ class PlainLines(Display):
 class Bars(Display):
     """A bar for each stage, and each failure above them as it happens."""
 
-    def __init__(self, console: Console, *, tell_failures: bool) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._tell_failures = tell_failures
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -109,8 +111,11 @@ class Bars(Display):
         self._progress.stop()
 
     def tell(self, row: Row) -> None:
-        if self._tell_failures and row.status is FileStatus.FAILED:
+        if row.status is FileStatus.FAILED:
             self._console.print(Text(told(row), style="red"))
+
+    def note(self, text: str) -> None:
+        self._console.print(Text(text, style="yellow"))
 
     def refresh(self, tally: Tally) -> None:
         new = None if tally.total is None else tally.total - tally.already_there
@@ -130,6 +135,13 @@ class Bars(Display):
         return self._progress.add_task(description, total=None, unit=unit, remark="")
 
 
+class JsonAndBars(Bars):
+    """JSON lines on stdout for a program, while a person watches the bars on stderr."""
+
+    def tell(self, row: Row) -> None:
+        write_json_line(row)
+
+
 class _Amount(ProgressColumn):
     """As in `120/1,000 files`."""
 
@@ -144,6 +156,12 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:,.0f} {task.fields['unit']}/s", justify="right")
+
+
+def write_json_line(row: Row) -> None:
+    """A row as one JSON object on stdout, at once: the reader may act on it."""
+    sys.stdout.write(row.model_dump_json() + "\n")
+    sys.stdout.flush()
 
 
 def told(row: Row) -> str:

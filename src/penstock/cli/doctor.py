@@ -60,10 +60,10 @@ def _local_services(folder: DataFolder) -> dict[str, str]:
     if state is None or not state.supervisor.lives():
         return {}
     account = database_account(folder.postgres)
-    database = postgres.Postgres(
-        folder.postgres, socket_folder(folder.postgres, postgres.SOCKET_NAME, account), account
-    )
-    queue = redis.Redis(folder.redis, socket_folder(folder.redis, redis.SOCKET_NAME, None) / redis.SOCKET_NAME)
+    database_sockets = socket_folder(folder.postgres, postgres.SOCKET_NAME, account)
+    database = postgres.Postgres(folder.postgres, database_sockets, account, connections=0)
+    queue_sockets = socket_folder(folder.redis, redis.SOCKET_NAME, None)
+    queue = redis.Redis(folder.redis, queue_sockets / redis.SOCKET_NAME)
     return {
         "PENSTOCK_DATABASE_URL": database.url,
         "PENSTOCK_QUEUE_URL": queue.url,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
-from rich.console import RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from penstock.cli.output import console, harmless, print_json, print_note
 from penstock.cli.session import run
 from penstock.models import Hit
 
+INDENT = "   "
 MOST_COLUMNS = 100
 """Longer lines are hard to read, however wide the terminal."""
 
@@ -31,22 +31,34 @@ def search_passages(
 
 
 def _print_passages(hits: list[Hit]) -> None:
-    terminal = console()
-    width = min(terminal.width, MOST_COLUMNS)
+    shown = console()
+    width = min(shown.width, MOST_COLUMNS) - len(INDENT)
     for rank, hit in enumerate(hits, start=1):
-        for part in _passage(rank, hit):
-            terminal.print(part, width=width)
+        shown.print(_title(rank, hit), soft_wrap=True)
+        if hit.headings and hit.headings != hit.text.strip().splitlines()[:1]:  # not the same line twice
+            shown.print(Text(INDENT + harmless(" > ".join(hit.headings)), style="italic"), soft_wrap=True)
+        for line in Text(_readable(hit.text)).wrap(shown, width):
+            line.rstrip()
+            shown.print(Text(INDENT if line else "").append_text(line), soft_wrap=True)
+        shown.print()
 
 
-def _passage(rank: int, hit: Hit) -> list[RenderableType]:
-    """A hit for reading: where it is from, then its text indented under it."""
-    title = Text.assemble((f"{rank}. ", "bold"), (harmless(hit.name), "bold cyan"), overflow="fold")
-    title.append(f"{_pages(hit)}  score {hit.score:.3f}", style="dim")
-    parts: list[RenderableType] = [title]
-    if hit.headings:
-        parts.append(Padding(Text(harmless(" > ".join(hit.headings)), style="italic"), (0, 0, 0, 3)))
-    text = harmless(hit.text.strip().expandtabs(4), keep="\n")
-    return [*parts, Padding(Text(text, overflow="fold"), (0, 0, 1, 3))]
+def _title(rank: int, hit: Hit) -> Text:
+    title = Text.assemble((f"{rank}. ", "bold"), (harmless(hit.name), "bold cyan"))
+    return title.append(f"{_pages(hit)}  score {hit.score:.3f}", style="dim")
+
+
+def _readable(text: str) -> str:
+    """The text of a Chunk without the line breaks of its source that would leave every second line half empty.
+
+    A break stays where the next line looks like a list, code or a table, or the line before is short.
+    """
+    lines = harmless(text.strip().expandtabs(4), keep="\n").split("\n")
+    readable = lines[0]
+    for before, line in pairwise(lines):
+        joins = len(before) > 50 and line[:1].isalpha() and not before.startswith((" ", "|", "#"))
+        readable += (" " if joins else "\n") + line
+    return readable
 
 
 def _pages(hit: Hit) -> str:

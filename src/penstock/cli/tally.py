@@ -94,6 +94,11 @@ class Tally:
     all_handed_in: bool = False
     clock: StageClock = field(default_factory=StageClock)
 
+    @property
+    def progress(self) -> tuple[object, ...]:
+        """Equal to an earlier one as long as nothing moves."""
+        return (self.found, self.sent_bytes, self.handed_in, self.settled, self.sums)
+
     def settle(self, row: Row) -> None:
         """Count a final row."""
         self.settled += 1
