@@ -15,8 +15,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from penstock.chunking.recipe import ChunkRecipe
-from penstock.errors import CorruptFile, ModelUnavailable, NoText, ParserCrashed, ParserMemory, ParserTimeout, TooLarge
+from penstock.errors import (
+    CorruptFile,
+    ModelUnavailable,
+    NoText,
+    ParserCrashed,
+    ParserMemory,
+    ParserTimeout,
+    ServiceUnavailable,
+    TooLarge,
+)
 from penstock.models import NewChunk
+from penstock.parsing.frames import MadeChunks, Ready, frame_of
 from penstock.parsing.pool import ParsedFile, ParserPool
 from penstock.settings import ParsingSettings
 
@@ -107,6 +117,11 @@ def call_home(text):
 COMMANDS = {name: value for name, value in globals().items() if callable(value)}
 main(detect=detect, read=read)
 '''
+
+
+_LIE = MadeChunks(chunks=[NewChunk(index=7, text="x", token_count=1, pages=None, char_span=(0, 1), headings=[])])
+LIE_ABOUT_CHUNKS = frame_of(_LIE).hex()
+LIE_ABOUT_READINESS = frame_of(Ready(network_cut=True)).hex()
 
 
 @pytest.fixture(scope="session")
@@ -214,7 +229,8 @@ async def test_a_parser_that_grows_is_killed_at_the_memory_limit(open_bench: Ope
         ("leave x", ParserCrashed, "exit status 3"),
         ("lie ffffffff", ParserCrashed, "announced"),
         ("lie 000000027b7d", ParserCrashed, "none"),
-        ("lie 000000227b226b696e64223a227265616479222c226e6574776f726b5f637574223a747275657d", ParserCrashed, "turn"),
+        ("lie " + LIE_ABOUT_CHUNKS, ParserCrashed, "out of order"),
+        ("lie " + LIE_ABOUT_READINESS, ParserCrashed, "turn"),
         ("fail x", ParserCrashed, "ZeroDivisionError: by nought"),
         ("refuse x", CorruptFile, "It is broken"),
         ("words  \u200b", NoText, "no text"),
@@ -338,6 +354,29 @@ async def test_a_worn_child_is_replaced(open_bench: OpenBench, monkeypatch: pyte
     assert len(set(seen)) == 3
 
 
+async def test_closing_the_pool_blames_no_file(open_bench: OpenBench) -> None:
+    async with open_bench(children=1) as bench:
+        working, waiting = (asyncio.create_task(bench.parse("hang x")) for _ in range(2))
+        await eventually(lambda: bool(list(bench.folder.glob("*.text"))))
+        await bench.pool.close()
+        for task in (working, waiting):
+            with pytest.raises(ServiceUnavailable, match="closed"):
+                await task
+        assert not bench.children()
+
+
+async def test_a_child_that_cannot_start_is_tried_again_with_the_next_file(open_bench: OpenBench) -> None:
+    async with open_bench(children=1) as bench:
+        script = bench.folder / "child.py"
+        script.write_text("raise SystemExit('not today')")
+        with pytest.raises(ParserCrashed):
+            await bench.parse("leave x")
+        with pytest.raises(ServiceUnavailable, match="does not start"):
+            await bench.parse("words next")
+        script.write_text(CHILD)
+        assert (await bench.parse("words next"))[2] == "next"
+
+
 async def test_a_tokenizer_that_is_not_there_is_told_at_the_start(recipe: ChunkRecipe, tmp_path: Path) -> None:
     missing = ChunkRecipe(tmp_path / "tokenizer.json", 254)
     pool = ParserPool(ParsingSettings(children=2), missing, tmp_path / "children")
@@ -362,6 +401,7 @@ OWNER = """
 import asyncio, sys
 from pathlib import Path
 from penstock.parsing.frames import Setup
+from penstock.parsing.frames import MadeChunks, Ready, frame_of
 from penstock.parsing.pool import ParserPool
 from penstock.settings import ParsingSettings
 

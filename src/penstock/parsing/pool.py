@@ -29,6 +29,7 @@ from penstock.errors import (
     ParserMemory,
     ParserTimeout,
     PenstockError,
+    ServiceUnavailable,
     error_with_code,
 )
 from penstock.models import NewChunk
@@ -83,6 +84,7 @@ class ParserPool:
     async def start(self) -> None:
         """Start the children and wait until they are warm. Raises what keeps them from starting."""
         folder = self._folder()
+        self._free = asyncio.Queue()
         self._seats = [
             _Seat(self._command, setup=self._setup, folder=folder / f"child-{os.getpid()}-{number}")
             for number in range(self._settings.children or os.cpu_count() or 1)
@@ -122,8 +124,11 @@ class ParserPool:
             async with parse.running(_request(path, name, text_path)):
                 yield parse
         finally:
-            seat.leave(keep=parse is not None and parse.child_is_sound)
-            self._free.put_nowait(seat)
+            preparing = seat.leave(keep=parse is not None and parse.child_is_sound)
+            if preparing is None:
+                self._free.put_nowait(seat)
+            else:  # the next file goes to a child that is ready, if there is one
+                preparing.add_done_callback(lambda _: self._free.put_nowait(seat))
 
 
 def _request(path: Path, name: str, text_path: Path) -> ParseRequest:
@@ -167,11 +172,13 @@ class Parse:
         """The Chunks in order, in lists of at most 64.
 
         Raises a `FileError` where the file is at fault, `ParserTimeout`, `ParserMemory` or `ParserCrashed`
-        where the child died of it. Time counts while the child is waited for, not while the caller is busy.
+        where the child died of it, `ServiceUnavailable` where the pool was closed. Time counts while the child
+        is waited for, not while the caller is busy.
         """
         while True:
             match await self._next_answer():
                 case MadeChunks(chunks=chunks):
+                    self._check_order(chunks)
                     self._chunk_count += len(chunks)
                     yield chunks
                 case Finished() as finished:
@@ -200,8 +207,15 @@ class Parse:
         finally:
             self._seconds_left -= time.monotonic() - began
 
-    async def _death(self) -> ParserError:
+    def _check_order(self, chunks: list[NewChunk]) -> None:
+        expected = range(self._chunk_count, self._chunk_count + len(chunks))
+        if [chunk.index for chunk in chunks] != list(expected):
+            raise ParserCrashed(f"{self._name}: the parser's Chunks are out of order; the file is probably hostile.")
+
+    async def _death(self) -> PenstockError:
         """Why the child ended in the middle of the file."""
+        if self._child.is_dismissed:
+            return ServiceUnavailable(f"{self._name}: the parser pool was closed; the file is parsed again elsewhere.")
         self._child.kill_now()  # it may have closed its pipe and live on
         end = await self._child.ended()
         if self._memory_over is not None:
@@ -253,6 +267,8 @@ class _Seat:
 
     async def child(self) -> ChildProcess:
         """A child that is warm and idle. Raises `ServiceUnavailable` where none can be started."""
+        if self._closed:
+            raise ServiceUnavailable("The parser pool is closed; the file is parsed again elsewhere.")
         if self._preparing is None and (self._child is None or self._child.returncode is not None):
             self._prepare()
         if (preparing := self._preparing) is not None:
@@ -264,14 +280,17 @@ class _Seat:
         assert self._child
         return self._child
 
-    def leave(self, *, keep: bool) -> None:
-        """The child has done its file. Without `keep` it is killed at once; a worn one is replaced as well."""
+    def leave(self, *, keep: bool) -> asyncio.Task[None] | None:
+        """The child has done its file; return what makes the seat ready for the next, if anything must.
+
+        Without `keep` the child is killed at once; a worn one is replaced as well.
+        """
         if self._child is None or self._closed:
-            return
+            return None
         if not keep:
             self._child.kill_now()
-        if not keep or _is_worn(self._child) or any(self._folder.iterdir()):
-            self._prepare(replace=not keep or _is_worn(self._child))
+        replace = not keep or _is_worn(self._child)
+        return self._prepare(replace=replace) if replace or any(self._folder.iterdir()) else None
 
     async def close(self) -> None:
         self._closed = True
@@ -282,9 +301,10 @@ class _Seat:
             await self._child.kill()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
-    def _prepare(self, *, replace: bool = True) -> None:
+    def _prepare(self, *, replace: bool = True) -> asyncio.Task[None]:
         self._preparing = asyncio.create_task(self._make_ready(replace=replace))
         self._preparing.add_done_callback(_log_failure)
+        return self._preparing
 
     async def _make_ready(self, *, replace: bool) -> None:
         if replace and self._child is not None:

@@ -99,6 +99,11 @@ class ChildProcess:
     def returncode(self) -> int | None:
         return self._process.returncode
 
+    @property
+    def is_dismissed(self) -> bool:
+        """Whether its end was ordered by `kill`, not caused by a file."""
+        return self._reaping is not None
+
     async def begin(self, request: ParseRequest) -> None:
         self.files += 1
         self._printed = 0
