@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tiny_model import CONFIG, SEQUENCE_LENGTH, ReferenceEncoder, random_weights, write_model, write_safetensors
 
@@ -178,6 +180,19 @@ def test_weights_named_with_a_prefix_are_the_same_weights(tmp_path: Path) -> Non
     assert open_tiny(folder).dimensions == 32
 
 
-def test_batches_hold_texts_of_similar_length_longest_first() -> None:
-    assert similar_lengths({0: 5, 1: 9, 2: 1, 3: 9}, size=2) == [[1, 3], [0, 2]]
-    assert similar_lengths({}) == []
+class TestSimilarLengths:
+    def test_longest_first_and_padded_within_the_budget(self) -> None:
+        assert similar_lengths({0: 5, 1: 9, 2: 1, 3: 9, 4: 5}, tokens=20) == [[1, 3], [0, 4, 2]]
+
+    def test_a_text_over_the_budget_goes_alone(self) -> None:
+        assert similar_lengths({0: 50, 1: 30, 2: 2}, tokens=20) == [[0], [1], [2]]
+
+    def test_nothing(self) -> None:
+        assert similar_lengths({}) == []
+
+    @given(st.lists(st.integers(1, 300), max_size=80), st.integers(1, 600))
+    def test_every_text_is_in_one_batch_within_the_budget(self, lengths: list[int], tokens: int) -> None:
+        batches = similar_lengths(dict(enumerate(lengths)), tokens=tokens)
+        assert sorted(key for batch in batches for key in batch) == list(range(len(lengths)))
+        for batch in batches:
+            assert len(batch) == 1 or len(batch) * max(lengths[key] for key in batch) <= tokens
