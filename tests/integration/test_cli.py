@@ -18,6 +18,8 @@ from typing import IO
 import pytest
 from api_in_memory import ApiInMemory, Server
 
+pytestmark = pytest.mark.slow
+
 COMMAND = (sys.executable, "-m", "penstock")
 HEAVY = ("openvino", "fastapi", "starlette", "psycopg", "faststream", "numpy", "obstore", "tokenizers")
 MEBIBYTE = 2**20
@@ -221,7 +223,6 @@ def test_a_terminated_add_ends_at_once(api: ApiInMemory, tmp_path: Path) -> None
 # -- size
 
 
-@pytest.mark.slow
 def test_ten_thousand_small_files(api: ApiInMemory, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = make_files(tmp_path / "d", 10_000)
     with (tmp_path / "out").open("wb") as out:
@@ -238,7 +239,6 @@ def test_ten_thousand_small_files(api: ApiInMemory, tmp_path: Path, capsys: pyte
     assert memory < 150 * MEBIBYTE
 
 
-@pytest.mark.slow
 def test_a_gigabyte_in_constant_memory(api: ApiInMemory, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     large = tmp_path / "large.bin"
     with large.open("wb") as file:

@@ -54,11 +54,11 @@ def migrate() -> None:
 def asyncapi(
     out: Annotated[Path | None, typer.Option(help="Write it to this file instead of stdout.")] = None,
 ) -> None:
-    """Print the AsyncAPI document of the queues."""
+    """Print the AsyncAPI document of the queues, as JSON."""
+    from penstock.queues.asyncapi import document
     from penstock.settings import load_settings
-    from penstock.workers.asyncapi import document
 
-    text = document(load_settings())
+    text = document(load_settings().queue.url.get_secret_value())
     if out is None:
         typer.echo(text)
     else:
