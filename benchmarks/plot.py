@@ -54,7 +54,7 @@ def draw_ours(axes: Axes, side: dict[str, Any]) -> None:
 def draw_peer(axes: Axes, side: dict[str, Any]) -> None:
     left = 0.0
     for stage, colour in STAGES.items():
-        seconds = median(one["stages"][stage] for one in side["rounds"])
+        seconds = median(one["stages"][stage]["seconds"] for one in side["rounds"])
         axes.barh(0, seconds, left=left, height=0.6, color=colour)
         if seconds > side["median_seconds"] / 20:
             axes.text(left + seconds / 2, 0, stage, ha="center", va="center", fontsize=8, color="#22292d")
