@@ -97,8 +97,8 @@ class ChunkingSettings(Group):
 
 
 class ApiSettings(Group):
-    host: str = "127.0.0.1"
-    port: int = Field(default=8321, ge=0, le=65535)
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8321, ge=0, le=65535, description="Port to listen on; 0: any free one.")
     max_upload_mb: int = Field(default=2048, ge=1, description="Larger uploads are refused with `too_large`, MiB.")
 
 
@@ -117,8 +117,8 @@ class SearchSettings(Group):
 
 
 class LogSettings(Group):
-    format: Literal["text", "json"] = "text"
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = Field(default="text", description="Lines for people, or JSON for machines.")
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least to log.")
 
 
 class Settings(Group):

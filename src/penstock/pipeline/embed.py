@@ -37,14 +37,10 @@ async def embed(
         embedded = await batcher.embed([chunk.text for chunk in waiting], [chunk.token_count for chunk in waiting])
         good, refused = _sorted_out(waiting, embedded)
         complete = await _record(request, good, database=database, model_id=model_id)
-    log.debug(
-        "chunks embedded",
-        file_id=str(request.file_id),
-        chunks=len(waiting) - len(refused),
-        seconds=round(time.perf_counter() - began, 3),
-    )
+    facts = {"file_id": str(request.file_id), "seconds": round(time.perf_counter() - began, 3)}
+    log.debug("chunks embedded", chunks=len(waiting) - len(refused), **facts)
     if complete:
-        log.info("file complete", file_id=str(request.file_id), generation=request.generation)
+        log.info("file complete", generation=request.generation, **facts)
         await store.delete_texts(request.file_id, but=request.generation)
     if refused:
         raise _refusal(refused)

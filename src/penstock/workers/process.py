@@ -68,9 +68,10 @@ async def _run(role: Role, settings: Settings) -> None:
 
 async def _work(role: Role, settings: Settings, stop: asyncio.Event, health: Health) -> None:
     async with open_services(settings, role=role.name) as services, role.open_step(services) as step:
+        structlog.contextvars.bind_contextvars(worker=services.worker)
         handler = attempting(step, policy=retry_policy(settings.queue), database=services.database)
         concurrency = settings.worker.concurrency or role.concurrency(settings)
-        log.info("ready", worker=services.worker, queue=role.queue, concurrency=concurrency)
+        log.info("ready", queue=role.queue, concurrency=concurrency)
         health.ready = True
         async with _recovering(services, stop):
             await services.queues.consume(role.queue, handler, concurrency=concurrency, stop=stop)

@@ -1,0 +1,80 @@
+"""Migrations and the pool, on real PostgreSQL."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from pathlib import Path
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+from real_servers import RunningServer
+
+import penstock
+from penstock.database.connection import Database
+from penstock.database.embeddings import register_model
+from penstock.database.migrate import migrate, migrations
+from penstock.database.statements import statement
+from penstock.errors import SchemaMismatch, ServiceUnavailable
+from penstock.settings import DatabaseSettings
+
+
+def settings(url: str) -> DatabaseSettings:
+    return DatabaseSettings(url=SecretStr(url), connect_timeout_seconds=5)
+
+
+def test_migrations_run_once_when_ten_workers_start_together(database_url: str) -> None:
+    with ThreadPoolExecutor(10) as workers:
+        ran = list(workers.map(lambda _: migrate(settings(database_url)), range(10)))
+    assert sorted(len(migrations_run) for migrations_run in ran) == [0] * 9 + [len(migrations())]
+
+
+def test_a_schema_of_a_newer_release_is_left_alone(migrated_url: str) -> None:
+    with psycopg.connect(migrated_url, autocommit=True) as connection:
+        connection.execute("insert into schema_migrations (version, name) values (9999, 'future')")
+    with pytest.raises(SchemaMismatch, match="9999"):
+        migrate(settings(migrated_url))
+
+
+def test_a_database_that_is_away_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(ServiceUnavailable, match="database does not answer"):
+        migrate(settings(f"postgresql:///penstock?host={tmp_path}"))
+
+
+async def test_the_pool_outlives_a_killed_server(private_postgres: RunningServer) -> None:
+    migrate(settings(private_postgres.url))
+    database = await Database.open(settings(private_postgres.url))
+    async with database.transaction() as rows:
+        await rows.execute("select 1")
+    private_postgres.kill()
+    with pytest.raises(ServiceUnavailable):
+        async with database.transaction() as rows:
+            await rows.execute("select 1")
+    private_postgres.start()
+    async with database.transaction() as rows:
+        await rows.execute("select 1")
+    await database.close()
+
+
+async def test_a_model_has_one_id_and_one_index_of_its_own(migrated_url: str) -> None:
+    database = await Database.open(settings(migrated_url))
+    async with database.transaction() as rows:
+        first = await register_model(rows, name="small", revision="a", dimensions=8)
+        second = await register_model(rows, name="large", revision="a", dimensions=16)
+        assert await register_model(rows, name="small", revision="a", dimensions=8) == first != second
+        found = await rows.execute("select indexdef from pg_indexes where indexname like 'embeddings_nearest_%'")
+        definitions = sorted([row["indexdef"] async for row in found])
+    await database.close()
+    assert len(definitions) == 2
+    assert "vector(16)" in definitions[1] or "vector(16)" in definitions[0]
+
+
+def test_every_statement_is_named_used_and_explained() -> None:
+    source = files("penstock.database").joinpath("queries.sql").read_text()
+    names = re.findall(r"^-- name: (\w+)\n-- \S", source, re.MULTILINE)
+    assert len(names) == source.count("-- name: ") == len(set(names))
+    code = "".join(path.read_text() for path in Path(penstock.__path__[0]).rglob("*.py"))
+    assert [name for name in names if f'"{name}"' not in code] == []
+    assert all(statement(name) for name in names)
