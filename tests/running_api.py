@@ -60,7 +60,9 @@ class RunningApi:
 
 
 @contextmanager
-def running_api(folder: Path, *, database_url: str, queue_url: str, **settings: str) -> Generator[RunningApi]:
+def running_api(
+    folder: Path, *, database_url: str, queue_url: str, wait: bool = True, **settings: str
+) -> Generator[RunningApi]:
     """Listens when the block begins; may not be ready yet. `settings` are of the environment, without PENSTOCK_."""
     port = _free_port()
     objects = folder / "objects"
@@ -82,7 +84,8 @@ def running_api(folder: Path, *, database_url: str, queue_url: str, **settings: 
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as http:
         api = RunningApi(url, http, process, log_path, objects)
         try:
-            wait_until(api.is_live, what="the API is live")
+            if wait:
+                wait_until(api.is_live, what="the API is live")
             yield api
         finally:
             if process.poll() is None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ BLOCK_MS = 2_000
 """XREADGROUP waits so long for a message; a new one wakes it at once."""
 TAKEOVER_POLL_MS = 500
 """How often an idle worker looks for messages whose lease ran out."""
+ENTRY_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
+"""Redis answers anything else as a range, or with an error that would pass for one of its own."""
 NOBODY = "00000000-0000-0000-0000-000000000000"
 """Stands for the File of a dead letter that could not be read."""
 
@@ -121,12 +124,16 @@ class RedisQueues:
         return sum(held["pending"] for held in summary["consumers"] if held["name"] != RETURNED.encode())
 
     async def dead_letters(self, queue: str, *, limit: int = 100, after: str | None = None) -> list[DeadLetter]:
+        if after and not ENTRY_ID.fullmatch(after):
+            raise InvalidRequest(f"{after} is no id of a dead letter.")
         first = f"({after}" if after else "-"
         async with _translated():
             entries = await self._client.xrange(dead_letters_of(queue), min=first, count=limit)
         return [_dead_letter(queue, entry_id, fields) for entry_id, fields in entries]
 
     async def find_dead_letter(self, queue: str, dead_letter_id: str) -> DeadLetter | None:
+        if not ENTRY_ID.fullmatch(dead_letter_id):
+            return None
         async with _translated():
             entries = await self._client.xrange(dead_letters_of(queue), min=dead_letter_id, max=dead_letter_id)
         return _dead_letter(queue, *entries[0]) if entries else None
