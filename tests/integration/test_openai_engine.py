@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -213,6 +215,34 @@ class TestFailures:
         with pytest.raises(RateLimited) as caught:
             await engine.embed_documents(["a"])
         assert caught.value.retry_after == pytest.approx(90, abs=5)
+
+    async def test_while_a_rate_limit_lasts_nothing_is_asked(
+        self, service: EmbeddingService, engine: OpenAiEngine
+    ) -> None:
+        service.script.append(always(Reply(b"", 429, {"Retry-After": "30"})))
+        for _ in range(3):
+            with pytest.raises(RateLimited) as caught:
+                await engine.embed_documents(["a"])
+            assert caught.value.retry_after == pytest.approx(30, abs=5)
+        assert len(service.requests) == 1
+
+    async def test_after_a_rate_limit_the_work_goes_on(self, service: EmbeddingService, engine: OpenAiEngine) -> None:
+        service.script.append(always(Reply(b"", 429, {"Retry-After-Ms": "1"})))
+        with pytest.raises(RateLimited):
+            await engine.embed_documents(["a"])
+        async with asyncio.timeout(5):
+            while len(service.requests) < 2:
+                with suppress(RateLimited):
+                    assert answered(await engine.embed_documents(["a"]), ["a"])
+
+    @pytest.mark.parametrize("header", ["soon", "", "nan", "Mon, 99 Foo 2026 25:61:00 GMT"])
+    async def test_a_wait_that_nobody_can_read_is_none(
+        self, service: EmbeddingService, engine: OpenAiEngine, header: str
+    ) -> None:
+        service.script.append(always(Reply(b"", 429, {"Retry-After": header})))
+        with pytest.raises(RateLimited) as caught:
+            await engine.embed_documents(["a"])
+        assert caught.value.retry_after is None
 
     @pytest.mark.parametrize("status", [502, 503, 504, 307, 408])
     async def test_a_service_that_is_away(self, service: EmbeddingService, engine: OpenAiEngine, status: int) -> None:

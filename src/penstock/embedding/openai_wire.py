@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -93,26 +94,34 @@ def failure_of(response: httpx.Response, settings: EmbeddingSettings) -> Excepti
     if response.status_code in _REJECTED:
         return Rejected(words)
     said = f"The embedding service answered {response.status_code}: {words}"
-    wait = retry_after(response.headers.get("Retry-After"), now=datetime.now(UTC))
+    wait = retry_after(response.headers, now=datetime.now(UTC))
     if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited(said, retry_after=wait)
     advice = _ADVICE.get(response.status_code)
     return ServiceUnavailable(f"{said}; {advice}" if advice else said, retry_after=wait)
 
 
-def retry_after(header: str | None, *, now: datetime) -> float | None:
-    """Seconds to wait, of a `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3)."""
-    if header is None:
-        return None
+def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
+    """Seconds to wait: `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3); Azure has milliseconds too."""
+    milliseconds, wait = headers.get("retry-after-ms"), headers.get("retry-after", "")
+    seconds = _number(milliseconds, unit=0.001) if milliseconds else _number(wait)
+    return _seconds_until(wait, now=now) if seconds is None else seconds
+
+
+def _number(text: str, *, unit: float = 1) -> float | None:
     try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        date = parsedate_to_datetime(header)
+        number = float(text)
     except ValueError:
         return None
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())
+    return max(0.0, number * unit) if math.isfinite(number) else None
+
+
+def _seconds_until(date: str, *, now: datetime) -> float | None:
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
 
 
 def embedded_of(response: httpx.Response, *, count: int, dimensions: int | None) -> list[Embedded]:

@@ -64,19 +64,19 @@ class OpenVinoEngine:
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedded]:
         tokenised = await asyncio.to_thread(self._tokenise, list(texts))
         lengths = {position: len(ids) for position, ids in enumerate(tokenised)}
-        embedded: dict[int, Embedded] = {
-            position: self._refusal(length) for position, length in lengths.items() if length > self._longest
-        }
-        fitting = {position: length for position, length in lengths.items() if length <= self._longest}
-        batches = similar_lengths(fitting)
-        for batch, vectors in zip(batches, await self._run(tokenised, batches), strict=True):
+        embedded: dict[int, Embedded] = {p: self._refusal(n) for p, n in lengths.items() if n > self._longest}
+        batches = similar_lengths({p: n for p, n in lengths.items() if n <= self._longest})
+        inferred = await asyncio.gather(*(self._streams.run([tokenised[p] for p in batch]) for batch in batches))
+        for batch, vectors in zip(batches, inferred, strict=True):
             embedded.update(zip(batch, vectors, strict=True))
         return [embedded[position] for position in range(len(texts))]
 
     async def embed_query(self, text: str) -> Vector:
         [embedded] = await self.embed_documents([self._model.query_prompt + text])
         if isinstance(embedded, EmbeddingRefused):
-            raise InvalidRequest(f"The query is too long. {embedded.message}") from embedded
+            raise InvalidRequest(
+                f"The query is longer than the {self._model.max_tokens} tokens that {self.model} takes; shorten it"
+            ) from embedded
         return embedded
 
     async def close(self) -> None:
@@ -92,11 +92,8 @@ class OpenVinoEngine:
     def _refusal(self, length: int) -> EmbeddingRefused:
         return EmbeddingRefused(
             f"A text of {length - self._model.special_tokens} tokens is longer than the {self._model.max_tokens} that "
-            f"{self._model.name} takes: let Ingesters and Embedders run with the same settings, then ingest it again"
+            f"{self.model} takes: let Ingesters and Embedders run with the same settings, and ingest the file again"
         )
-
-    async def _run(self, tokenised: list[TokenIds], batches: list[list[int]]) -> list[NDArray[np.float32]]:
-        return await asyncio.gather(*(self._streams.run([tokenised[position] for position in b]) for b in batches))
 
 
 def similar_lengths(lengths: Mapping[int, int], *, tokens: int = TOKENS_AT_ONCE) -> list[list[int]]:
