@@ -27,8 +27,8 @@ def settings(url: str) -> DatabaseSettings:
 
 def test_migrations_run_once_when_ten_workers_start_together(database_url: str) -> None:
     with ThreadPoolExecutor(10) as workers:
-        ran = list(workers.map(lambda _: migrate(settings(database_url)), range(10)))
-    assert sorted(len(migrations_run) for migrations_run in ran) == [0] * 9 + [len(migrations())]
+        ran = list(workers.map(migrate, [settings(database_url)] * 10))
+    assert sorted(len(run) for run in ran) == [0] * 9 + [len(migrations())]
 
 
 def test_a_schema_of_a_newer_release_is_left_alone(migrated_url: str) -> None:
