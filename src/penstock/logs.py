@@ -8,6 +8,7 @@ Everything that logs through the standard library (uvicorn, FastStream, httpx) c
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from collections.abc import MutableMapping
@@ -87,7 +88,7 @@ def _formatter(settings: LogSettings, shared: list[Processor]) -> logging.Format
 def _renderer(settings: LogSettings) -> Processor:
     if settings.format == "json":
         return structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
-    colours = sys.stderr.isatty()
+    colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     return lambda logger, method, event: render_text(logger, method, event, colours=colours)
 
 

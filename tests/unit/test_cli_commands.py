@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from penstock import cli
 from penstock.cli import commands, main
+from penstock.cli.upload import hash_file
 from penstock.local.data_folder import find_data_folder
 from penstock.local.run_state import ProcessName, RunState, write_state
 from penstock.models import QUEUES, FileStatus
@@ -167,6 +168,20 @@ def test_a_name_that_cannot_be_fails_alone(run: Run, docs: Path, api: ApiInMemor
     found = rows(run("add", docs, "--recursive", "--json"))
     assert sorted(row["status"] for row in found.values()) == ["complete", "complete", "failed"]
     assert len(api.files) == 2
+
+
+def test_a_file_that_shrinks_under_way_fails_alone(
+    run: Run, docs: Path, api: ApiInMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hash_before_it_shrank(path: Path) -> tuple[int, str]:
+        size, sha256 = hash_file(path)
+        return size + 10 * (path.name == "a.md"), sha256
+
+    monkeypatch.setattr("penstock.cli.hand_in.hash_file", hash_before_it_shrank)
+    found = rows(run("add", docs, "--json"))
+    assert found["docs/a.md"]["error"]["code"] == "unreadable"
+    assert found["docs/b.md"]["status"] == "complete"
+    assert len(api.files) == 1
 
 
 def test_an_answer_lost_on_the_way_hands_nothing_in_twice(run: Run, docs: Path, api: ApiInMemory) -> None:
@@ -400,6 +415,12 @@ def test_what_the_api_says_is_told(
     assert (status, err) == (1, "penstock: There is no such File.\n")
     status, _, err = failing(monkeypatch, capsys, "search", "", "--url", api.url)
     assert err == "penstock: The request is not valid.; body.query: should have at least 1 character\n"
+
+
+def test_a_password_in_the_url_is_not_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    _, _, err = failing(monkeypatch, capsys, "queues", "--url", "http://ada:s3cret@127.0.0.1:9")
+    assert "http://ada:********@127.0.0.1:9" in err
+    assert "s3cret" not in err
 
 
 @pytest.mark.parametrize("url", ["localhost:8321", "ftp://host", "http://", "http://h:port"])

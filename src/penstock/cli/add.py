@@ -13,7 +13,7 @@ from penstock.cli.client import Client
 from penstock.cli.display import Bars, Display, JsonAndBars, JsonLines, PlainLines
 from penstock.cli.follow import Follower
 from penstock.cli.hand_in import Order, hand_in
-from penstock.cli.output import console, print_note
+from penstock.cli.output import can_redraw, console, print_note
 from penstock.cli.session import run
 from penstock.cli.tally import Tally
 from penstock.cli.walk import walk
@@ -58,9 +58,9 @@ def metadata_of(pairs: Sequence[str]) -> dict[str, str]:
 
 def _display(*, as_json: bool) -> Display:
     if not as_json:
-        return Bars(console()) if sys.stdout.isatty() else PlainLines(sys.stdout)
+        return Bars(console()) if can_redraw(sys.stdout) else PlainLines(sys.stdout)
     # On one terminal, bars and JSON would write over each other.
-    bars = sys.stderr.isatty() and not sys.stdout.isatty()
+    bars = can_redraw(sys.stderr) and not sys.stdout.isatty()
     return JsonAndBars(console(stderr=True)) if bars else JsonLines()
 
 

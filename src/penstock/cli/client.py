@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 import httpx
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from penstock.cli.upload import Upload
 from penstock.cli.version import installed_version
@@ -25,6 +25,7 @@ from penstock.errors import (
     error_with_code,
 )
 from penstock.models import QUEUES, DeadLetter, File, FileStatus, Hit, QueueDepth, Value
+from penstock.settings import mask
 
 LOOKUP_LIMIT = 1000
 """Most files that `POST /files/lookup` takes at once."""
@@ -65,15 +66,17 @@ class Client:
     """
 
     def __init__(self, url: str, *, patience: float = PATIENCE_SECONDS) -> None:
-        self.url = _checked_url(url)
+        base_url = _checked_url(url)
+        self.url = mask(SecretStr(base_url))
+        """Without the password that a proxy before the API may want; it is printed."""
         self._patience = patience
         self._answered = False
         self._http = httpx.AsyncClient(
-            base_url=self.url,
+            base_url=base_url,
             timeout=_TIMEOUT,
             headers={"User-Agent": f"penstock/{installed_version()}"},
             # A proxy from the environment cannot reach the loopback interface of this machine.
-            trust_env=not _is_loopback(self.url),
+            trust_env=not _is_loopback(base_url),
         )
 
     async def __aenter__(self) -> Self:
@@ -254,7 +257,7 @@ def _problem(response: httpx.Response) -> PenstockError:
         error = ServiceUnavailable(f"{response.url.host} answers {response.status_code} {response.reason_phrase}")
     else:
         error = RequestError(
-            f"{response.request.method} {response.url} was answered {response.status_code} "
+            f"{response.request.method} {response.url.path} was answered {response.status_code} "
             f"{response.reason_phrase}; is that a Penstock?"
         )
     if isinstance(error, ServiceUnavailable):

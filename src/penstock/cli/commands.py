@@ -155,7 +155,7 @@ dead_letters = typer.Typer(
 )
 LetterIds = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]", help="Ids, as `penstock dead-letters list` shows them.", show_default=False),
+    typer.Argument(metavar="ID", help="Ids, as `penstock dead-letters list` shows them.", show_default=False),
 ]
 All = Annotated[bool, typer.Option("--all", help="Every dead letter, or every one of --queue.")]
 OnQueue = Annotated[Queue | None, typer.Option("--queue", help="Only those of this queue.")]

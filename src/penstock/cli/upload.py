@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from penstock.errors import Unreadable
 
@@ -39,7 +40,7 @@ class Upload:
         left = self.size
         try:
             with self.path.open("rb") as file:
-                while left and (piece := await asyncio.to_thread(file.read, min(left, PIECE_BYTES))):
+                while left and (piece := await self._read(file, min(left, PIECE_BYTES))):
                     yield piece
                     left -= len(piece)
                     on_progress(self.size - left)
@@ -48,6 +49,11 @@ class Upload:
         if left:
             raise Unreadable("the file became shorter while it was read; hand it in again when it is finished")
         yield self._tail
+
+    async def _read(self, file: BinaryIO, size: int) -> bytes:
+        if self.size <= PIECE_BYTES:
+            return file.read(size)  # hashed a moment ago, and so in memory: a thread would cost more than the reading
+        return await asyncio.to_thread(file.read, size)
 
     @property
     def _mark(self) -> str:
