@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ class RunningApi:
 
 @contextmanager
 def running_api(
-    folder: Path, *, database_url: str, queue_url: str, wait: bool = True, **settings: str
+    folder: Path, *, database_url: str, queue_url: str, wait: bool = True, settings: Mapping[str, str] | None = None
 ) -> Generator[RunningApi]:
     """Listens when the block begins; may not be ready yet. `settings` are of the environment, without PENSTOCK_."""
     port = _free_port()
@@ -72,7 +72,7 @@ def running_api(
         "PENSTOCK_OBJECT_STORE_URL": objects.as_uri(),
         "PENSTOCK_EMBEDDING_MODEL": "fake://384",
         "PENSTOCK_API_PORT": str(port),
-        **{f"PENSTOCK_{name}": value for name, value in settings.items()},
+        **{f"PENSTOCK_{name}": value for name, value in (settings or {}).items()},
     }
     log_path = folder / "api.log"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}

@@ -57,7 +57,7 @@ def here(
     redis_command(redis_server.url, "FLUSHALL")
     folder = tmp_path_factory.mktemp("api")
     with running_api(
-        folder, database_url=module_database_url, queue_url=redis_server.url, API_MAX_UPLOAD_MB="2"
+        folder, database_url=module_database_url, queue_url=redis_server.url, settings={"API_MAX_UPLOAD_MB": "2"}
     ) as api:
         wait_until(api.is_ready)
         yield Installation(api, module_database_url, redis_server.url)

@@ -58,7 +58,8 @@ def test_it_listens_while_nothing_else_does(
 
 
 def test_a_database_that_dies_and_comes_back(private_postgres: RunningServer, redis_url: str, tmp_path: Path) -> None:
-    with running_api(tmp_path, database_url=private_postgres.url, queue_url=redis_url) as api:
+    patience = {"DATABASE_CONNECT_TIMEOUT_SECONDS": "5"}
+    with running_api(tmp_path, database_url=private_postgres.url, queue_url=redis_url, settings=patience) as api:
         wait_until(api.is_ready)
         private_postgres.kill()
         wait_until(lambda: not api.is_ready())
@@ -68,7 +69,7 @@ def test_a_database_that_dies_and_comes_back(private_postgres: RunningServer, re
         assert_away(api.http.post("/search", json={"query": "x"}))
         assert api.is_live()
         private_postgres.start()
-        wait_until(api.is_ready)
+        wait_until(api.is_ready, seconds=SOON, what="however long the database was away")
         assert api.http.get("/files").status_code == 200
         assert "Traceback" not in api.log
 
@@ -161,7 +162,7 @@ def test_a_model_that_is_away_stops_only_search(migrated_url: str, redis_url: st
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
     settings = {"EMBEDDING_URL": url, "EMBEDDING_MODEL": "remote", "EMBEDDING_MAX_TOKENS": "100"}
-    with running_api(tmp_path, database_url=migrated_url, queue_url=redis_url, **settings) as api:
+    with running_api(tmp_path, database_url=migrated_url, queue_url=redis_url, settings=settings) as api:
         wait_until(lambda: api.status("/files") == 200)
         assert add(api).status_code == 202
         assert checks(api)["embedding"] != "ok"
@@ -171,18 +172,19 @@ def test_a_model_that_is_away_stops_only_search(migrated_url: str, redis_url: st
 def test_an_installation_that_cannot_work_ends_with_its_exit_status(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    def run(**settings: str) -> tuple[int, str]:
-        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+    def run(name: str, value: str) -> tuple[int, str]:
+        folder = tmp_path / name
         folder.mkdir()
-        with running_api(folder, database_url=database_url, queue_url=redis_url, wait=False, **settings) as api:
+        wrong = {name: value}
+        with running_api(folder, database_url=database_url, queue_url=redis_url, wait=False, settings=wrong) as api:
             return api.process.wait(60), api.log
 
-    status, log = run(EMBEDDING_MODEL=str(tmp_path / "nowhere"))
+    status, log = run("EMBEDDING_MODEL", str(tmp_path / "nowhere"))
     assert (status, "nowhere" in log) == (3, True)
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        status, log = run(API_PORT=str(taken.getsockname()[1]))
+        status, log = run("API_PORT", str(taken.getsockname()[1]))
     assert (status, "Another program listens on port" in log) == (6, True)
     with psycopg.connect(database_url) as connection:
         connection.execute("insert into schema_migrations (version, name) values (9999, 'future')")
-    status, log = run()
+    status, log = run("API_HOST", "127.0.0.1")
     assert (status, "9999" in log) == (7, True)

@@ -29,7 +29,10 @@ def api(
     redis_command(redis_server.url, "FLUSHALL")
     folder = tmp_path_factory.mktemp("api")
     with running_api(
-        folder, database_url=module_database_url, queue_url=redis_server.url, API_MAX_UPLOAD_MB=str(LIMIT_MB)
+        folder,
+        database_url=module_database_url,
+        queue_url=redis_server.url,
+        settings={"API_MAX_UPLOAD_MB": str(LIMIT_MB)},
     ) as running:
         wait_until(running.is_ready)
         yield running
@@ -252,7 +255,9 @@ def test_sigterm_waits_no_longer_than_the_drain_limit(
     database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("drain")
-    with running_api(folder, database_url=database_url, queue_url=redis_url, WORKER_DRAIN_SECONDS="1") as api:
+    with running_api(
+        folder, database_url=database_url, queue_url=redis_url, settings={"WORKER_DRAIN_SECONDS": "1"}
+    ) as api:
         wait_until(api.is_ready)
         with socket.create_connection(("127.0.0.1", httpx.URL(api.url).port or 0), 20) as connection:
             connection.sendall(b"POST /files?name=a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")

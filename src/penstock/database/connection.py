@@ -22,6 +22,8 @@ from penstock.settings import DatabaseSettings
 
 log = structlog.get_logger()
 
+RECONNECT_SECONDS = 3.0
+
 Rows = psycopg.AsyncConnection[DictRow]
 """A connection inside a transaction; the statements in this package take it."""
 
@@ -44,6 +46,9 @@ class Database:
             min_size=1,
             max_size=settings.pool_size,
             timeout=settings.connect_timeout_seconds,
+            # The pool doubles the pause between attempts; giving up soon makes the next request begin anew.
+            # With its default of 300 s it was away for 20 s more after an outage of 30 s.
+            reconnect_timeout=RECONNECT_SECONDS,
             open=False,
             name="penstock",
         )
