@@ -47,6 +47,8 @@ def create_app(opening: Opening) -> FastAPI:
         version=release,
         description=DESCRIPTION,
         openapi_tags=TAGS,
+        docs_url=None,  # `documents.py` has one that works offline
+        redoc_url=None,
         redirect_slashes=False,  # a redirected upload would be sent twice
     )
     app.state.opening = opening
@@ -54,7 +56,7 @@ def create_app(opening: Opening) -> FastAPI:
     app.state.request_metrics = RequestMetrics(release)
     app.add_middleware(Observed, metrics=app.state.request_metrics)
     problems.install(app)
+    app.include_router(hand_in.stream_router)
     for resource in (hand_in, files, contents, search, queues, health, documents):
         app.include_router(resource.router)
-    app.include_router(hand_in.stream_router)
     return app

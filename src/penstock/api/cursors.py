@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -20,15 +20,11 @@ Item = TypeVar("Item")
 _KEY = TypeAdapter(tuple[str, str, str])
 
 
-Limit = Annotated[int, Field(ge=1, le=1000, description="Most items of one piece.")]
-Cursor = Annotated[str, Field(max_length=1000, description="`next` of the piece before.")]
-
-
 class PageQuery(Body):
     """Which piece of a list."""
 
-    limit: Limit = 100
-    cursor: Cursor | None = None
+    limit: int = Field(default=100, ge=1, le=1000, description="Most items of one piece.")
+    cursor: str | None = Field(default=None, max_length=1000, description="`next` of the piece before.")
 
 
 class Page(BaseModel, Generic[Item]):

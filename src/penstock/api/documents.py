@@ -1,12 +1,14 @@
-"""/metrics, /asyncapi: what machines and people read about the API itself."""
+"""/metrics, /docs, /asyncapi: what machines and people read about the API itself."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
+from penstock.api import reference
 from penstock.api.dependencies import ReadinessNow, RequestMetricsNow, SettingsNow
 from penstock.api.metrics import Snapshot, exposition
 from penstock.api.probes import Probe, T
@@ -39,10 +41,17 @@ async def _or_none(probe: Probe[T]) -> T | None:
         return None
 
 
+@router.get("/docs", include_in_schema=False)
+async def get_docs(request: Request) -> HTMLResponse:
+    """This API, to read. Swagger UI would load its scripts from a server that many installations cannot reach."""
+    return HTMLResponse(reference.page(request.app.openapi()))
+
+
 @router.get("/asyncapi", include_in_schema=False)
 async def get_asyncapi_page(settings: SettingsNow) -> HTMLResponse:
     """The messages on the queues, to read."""
-    return HTMLResponse(asyncapi.page(settings.queue.url.get_secret_value()))
+    document = asyncapi.document(settings.queue.url.get_secret_value())
+    return HTMLResponse(reference.messages_page(json.loads(document)))
 
 
 @router.get(

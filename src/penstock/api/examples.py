@@ -4,6 +4,56 @@ from __future__ import annotations
 
 from typing import Any
 
+FILE: dict[str, Any] = {
+    "file_id": "6f1c2a0e-5d0b-4a43-9c1e-3f2b7d9a8c55",
+    "owner": "default",
+    "name": "reports/2026/q3.pdf",
+    "object_key": "files/6f1c2a0e-5d0b-4a43-9c1e-3f2b7d9a8c55",
+    "media_type": None,
+    "size": 482133,
+    "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+    "status": "queued",
+    "generation": 1,
+    "active_generation": None,
+    "page_count": None,
+    "chunk_count": 0,
+    "embedded_count": 0,
+    "token_count": 0,
+    "error": None,
+    "metadata": {"department": "pumps"},
+    "created_at": "2026-11-23T17:00:00.000000Z",
+    "updated_at": "2026-11-23T17:00:00.000000Z",
+    "settled_at": None,
+}
+COMPLETE_FILE: dict[str, Any] = FILE | {
+    "media_type": "application/pdf",
+    "status": "complete",
+    "active_generation": 1,
+    "page_count": 12,
+    "chunk_count": 57,
+    "embedded_count": 57,
+    "token_count": 9841,
+    "updated_at": "2026-11-23T17:00:04.000000Z",
+    "settled_at": "2026-11-23T17:00:04.000000Z",
+}
+HIT: dict[str, Any] = {
+    "score": 3.27,
+    "file_id": FILE["file_id"],
+    "name": FILE["name"],
+    "chunk_id": "4f0c6e1d-7a58-8b1e-9d7f-0b6f0c6f2a11",
+    "index": 8,
+    "text": "Prime the pump by opening the bleed valve until water runs without bubbles.",
+    "pages": [3, 3],
+    "char_span": [6120, 6195],
+    "headings": ["Operation", "Starting"],
+}
+
+
+def answered(status: int, example: Any) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` entry of a success, with an example of it."""
+    return {status: {"content": {"application/json": {"example": example}}}}
+
+
 _FORM = {
     "type": "object",
     "required": ["file"],

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from penstock.api.cursors import Page, PageQuery, pack_time, page_of, unpack_time
 from penstock.api.dependencies import OpenServices
+from penstock.api.examples import COMPLETE_FILE, answered
 from penstock.api.fields import Body, Moment, Text
 from penstock.api.problems import documented
 from penstock.api.route import JsonRoute
@@ -95,7 +96,12 @@ async def lookup_files(asked: Lookup, services: OpenServices) -> list[File | Non
         return await statements.lookup_files(rows, [(known.name, known.sha256) for known in asked.files])
 
 
-@router.get("/files/{file_id}", summary="Get a File", operation_id="get_file", responses=documented(404, 422, 503))
+@router.get(
+    "/files/{file_id}",
+    summary="Get a File",
+    operation_id="get_file",
+    responses=answered(200, COMPLETE_FILE) | documented(404, 422, 503),
+)
 async def get_file(file_id: UUID, services: OpenServices) -> File:
     """Its status and counts, and why it failed, if it did."""
     return await existing_file(file_id, services)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from penstock.api.dependencies import OpenServices
-from penstock.api.examples import UPLOAD
+from penstock.api.examples import FILE, UPLOAD, answered
 from penstock.api.fields import Body, Metadata, Name, ObjectKey
 from penstock.api.problems import documented
 from penstock.api.route import JsonRoute
@@ -28,7 +28,7 @@ router = APIRouter(tags=["files"], route_class=JsonRoute)
     status_code=202,
     summary="Hand in a file",
     operation_id="add_file",
-    responses=documented(413, 422, 503),
+    responses=answered(202, FILE) | documented(413, 422, 503),
     openapi_extra=UPLOAD,
 )
 async def add_file(request: Request, response: Response, services: OpenServices) -> File:
@@ -68,7 +68,7 @@ class Reference(Body):
     status_code=202,
     summary="Hand in an object that is in the object store already",
     operation_id="add_reference",
-    responses=documented(404, 422, 503),
+    responses=answered(202, FILE | {"sha256": None}) | documented(404, 422, 503),
 )
 async def add_reference(reference: Reference, response: Response, services: OpenServices) -> File:
     """The object is read where it is, and stays there when the File is deleted."""

@@ -35,7 +35,7 @@ async def get_live() -> Live:
     "/ready",
     summary="Whether everything that the API needs answers",
     operation_id="get_ready",
-    responses={503: {"model": Ready, "description": "Something does not; `checks` says what."}},
+    responses={503: {"model": Ready, "description": "Something does not; `checks` says what"}},
 )
 async def get_ready(response: Response, readiness: ReadinessNow) -> Ready:
     """Send it requests while this is 200."""

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from penstock.api.dependencies import OpenEmbedding, OpenServices
+from penstock.api.examples import HIT, answered
 from penstock.api.fields import Body, Metadata, Query, Text
 from penstock.api.problems import documented
 from penstock.api.route import JsonRoute
@@ -45,7 +46,10 @@ class SearchRequest(Body):
 
 
 @router.post(
-    "/search", summary="Find the Chunks that fit a query best", operation_id="search", responses=documented(422, 503)
+    "/search",
+    summary="Find the Chunks that fit a query best",
+    operation_id="search",
+    responses=answered(200, [HIT]) | documented(413, 422, 503),
 )
 async def search(asked: SearchRequest, services: OpenServices, embedding: OpenEmbedding) -> list[Hit]:
     """Best first. Sees every File's active generation, and so also a File that is just being read again."""

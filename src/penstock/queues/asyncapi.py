@@ -6,7 +6,6 @@ from importlib.metadata import version
 
 from faststream.redis import RedisBroker
 from faststream.specification import AsyncAPI
-from faststream.specification.asyncapi.site import get_asyncapi_html
 from faststream.specification.base import Specification
 from pydantic import SecretStr
 
@@ -19,11 +18,6 @@ from penstock.settings import mask
 def document(url: str) -> str:
     """AsyncAPI 3 as JSON, for a broker at `url`, whose secrets are masked."""
     return _specification(url).to_json()
-
-
-def page(url: str) -> str:
-    """The same to read: HTML."""
-    return get_asyncapi_html(_specification(url), try_it_out_path=None)
 
 
 def _specification(url: str) -> Specification:
