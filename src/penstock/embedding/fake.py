@@ -40,6 +40,8 @@ class FakeEngine:
         """The engine that a `fake://` address describes. Raises `InvalidSettings`."""
         address = urlsplit(settings.model)
         options = {name: values[-1] for name, values in parse_qs(address.query).items()}
+        if not address.netloc.isdecimal() or int(address.netloc) == 0:
+            raise InvalidSettings(f"PENSTOCK_EMBEDDING_MODEL is {settings.model}: fake:// wants dimensions, fake://384")
         try:
             return cls(
                 int(address.netloc),
