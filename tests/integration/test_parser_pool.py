@@ -26,7 +26,7 @@ from penstock.errors import (
     TooLarge,
 )
 from penstock.models import NewChunk
-from penstock.parsing.frames import MadeChunks, Ready, frame_of
+from penstock.parsing.frames import TEXT_NAME, MadeChunks, Ready, frame_of
 from penstock.parsing.pool import ParsedFile, ParserPool
 from penstock.settings import ParsingSettings
 
@@ -65,8 +65,9 @@ def grow(text):
         held.append(bytearray(os.urandom(1 << 20) * 8))
 
 def grow_descendant(text):
-    subprocess.run([sys.executable, "-c", "x = bytearray(b'x' * (600 << 20)); import time; time.sleep(3600)"])
-    yield Block(text)
+    if os.fork() == 0:
+        yield from grow(text)
+    os.wait()
 
 def allocate(text):
     bytearray(1 << 46)
@@ -106,6 +107,27 @@ def refuse(text):
 def fail(text):
     raise ZeroDivisionError("by nought")
 
+def break_out(text):
+    """Try what a hijacked parser would, and tell what came of it."""
+    elsewhere = Path(text)
+    attempts = {
+        "write elsewhere": lambda: elsewhere.joinpath("new").write_text("x"),
+        "overwrite": lambda: elsewhere.joinpath("kept").write_text("x"),
+        "remove": lambda: elsewhere.joinpath("kept").unlink(),
+        "start programs": lambda: subprocess.run([sys.executable, "--version"], check=True),
+        "signal others": lambda: os.kill(os.getppid(), 0),
+    }
+    for name, attempt in attempts.items():
+        try:
+            attempt()
+        except PermissionError:
+            yield Block(f"could not {name}")
+
+def link(text):
+    yield Block("x")
+    Path("extracted-text").unlink()
+    Path("extracted-text").symlink_to("/etc/hostname")
+
 def call_home(text):
     try:
         socket.create_connection(("127.0.0.1", int(text)), timeout=5).close()
@@ -121,7 +143,7 @@ main(detect=detect, read=read)
 
 _LIE = MadeChunks(chunks=[NewChunk(index=7, text="x", token_count=1, pages=None, char_span=(0, 1), headings=[])])
 LIE_ABOUT_CHUNKS = frame_of(_LIE).hex()
-LIE_ABOUT_READINESS = frame_of(Ready(network_cut=True)).hex()
+LIE_ABOUT_READINESS = frame_of(Ready(given_up=[])).hex()
 
 
 @pytest.fixture(scope="session")
@@ -154,6 +176,9 @@ class Bench:
                 assert len(batch) <= 64
                 chunks += batch
             return chunks, parse.result, text_path.read_bytes().decode()
+
+    def at_work(self) -> bool:
+        return any(self.folder.glob(f"children/*/{TEXT_NAME}"))
 
     def children(self) -> list[psutil.Process]:
         return [child for child in psutil.Process().children() if str(self.folder) in " ".join(child.cmdline())]
@@ -227,6 +252,7 @@ async def test_a_parser_that_grows_is_killed_at_the_memory_limit(open_bench: Ope
         ("allocate x", ParserMemory, "PENSTOCK_PARSING_MEMORY_MB"),
         ("segfault x", ParserCrashed, "SIGSEGV"),
         ("leave x", ParserCrashed, "exit status 3"),
+        ("link x", ParserCrashed, "no file"),
         ("lie ffffffff", ParserCrashed, "announced"),
         ("lie 000000027b7d", ParserCrashed, "none"),
         ("lie " + LIE_ABOUT_CHUNKS, ParserCrashed, "out of order"),
@@ -271,7 +297,21 @@ async def test_a_child_has_no_network_where_the_system_lets_it_go(open_bench: Op
             await bench.pool.start()
         [ready] = [entry for entry in logs if entry["event"] == "parser child ready"]
         _, _, text = await bench.parse(f"call_home {port}")
-    assert text == ("cut off" if ready["network_cut"] else "connected")
+    assert text == ("cut off" if {"network", "tcp"} & set(ready["given_up"]) else "connected")
+
+
+async def test_a_hijacked_child_can_change_nothing_outside_its_folder(open_bench: OpenBench) -> None:
+    with capture_logs() as logs:
+        async with open_bench(children=1) as bench:
+            (bench.folder / "kept").write_text("as it was")
+            _, _, text = await bench.parse(f"break_out {bench.folder}")
+    [given_up] = [entry["given_up"] for entry in logs if entry["event"] == "parser child ready"]
+    if "write elsewhere" not in given_up:
+        pytest.skip("this kernel has no Landlock")
+    also = ["overwrite", "remove"]
+    expected = {f"could not {what}" for what in [*given_up, *also] if what not in ("network", "tcp")}
+    assert set(text.split("\n\n")) == expected
+    assert (bench.folder / "kept").read_text() == "as it was"
 
 
 async def test_a_file_leaves_nothing_in_the_temporary_folder(open_bench: OpenBench) -> None:
@@ -290,7 +330,7 @@ async def test_a_child_killed_from_outside_fails_its_file_only(open_bench: OpenB
     async with open_bench(children=1) as bench:
         [child] = bench.children()
         parsing = asyncio.create_task(bench.parse("many 100000", name="mine.txt"))
-        await eventually((bench.folder / "1.text").exists)
+        await eventually(bench.at_work)
         child.kill()
         with pytest.raises(ParserCrashed, match=r"mine\.txt.*SIGKILL"):
             await parsing
@@ -357,7 +397,7 @@ async def test_a_worn_child_is_replaced(open_bench: OpenBench, monkeypatch: pyte
 async def test_closing_the_pool_blames_no_file(open_bench: OpenBench) -> None:
     async with open_bench(children=1) as bench:
         working, waiting = (asyncio.create_task(bench.parse("hang x")) for _ in range(2))
-        await eventually(lambda: bool(list(bench.folder.glob("*.text"))))
+        await eventually(bench.at_work)
         await bench.pool.close()
         for task in (working, waiting):
             with pytest.raises(ServiceUnavailable, match="closed"):
@@ -401,7 +441,7 @@ OWNER = """
 import asyncio, sys
 from pathlib import Path
 from penstock.parsing.frames import Setup
-from penstock.parsing.frames import MadeChunks, Ready, frame_of
+from penstock.parsing.frames import TEXT_NAME, MadeChunks, Ready, frame_of
 from penstock.parsing.pool import ParserPool
 from penstock.settings import ParsingSettings
 

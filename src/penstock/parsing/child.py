@@ -22,6 +22,7 @@ from penstock.parsing.containment import MEBIBYTE, contain
 from penstock.parsing.frames import (
     MAX_BATCH_CHARACTERS,
     MAX_BATCH_CHUNKS,
+    TEXT_NAME,
     Finished,
     MadeChunks,
     ParseRequest,
@@ -43,20 +44,21 @@ def main(*, detect: Detect | None = None, read: Read | None = None) -> None:
     """Serve the pool until it closes the pipe. The readers can be others than Penstock's own."""
     requests, answers = _claim_pipes()
     setup = Setup.model_validate_json(read_frame(requests) or b"")
-    network_cut = contain(memory_mb=setup.memory_mb, max_text_mb=setup.max_text_mb)
+    folder = Path.cwd()
+    given_up = contain(folder=folder, memory_mb=setup.memory_mb, max_text_mb=setup.max_text_mb)
     try:
         chunker = Chunker(setup.recipe)
         detect, read = detect or _own_detect(), read or _own_read()
     except PenstockError as error:
         _send(answers, Refused(code=error.code, message=error.message))
         return
-    _send(answers, Ready(network_cut=network_cut))
+    _send(answers, Ready(given_up=given_up))
     while (body := read_frame(requests)) is not None:
         request = ParseRequest.model_validate_json(body)
         with _refusing(answers, request.name):
             media_type = detect(Path(request.path), request.name)
             document = _Document(read(Path(request.path), media_type), limit=setup.max_text_mb * MEBIBYTE)
-            with Path(request.text_path).open("wb", buffering=WRITE_BUFFER_BYTES) as file:
+            with (folder / TEXT_NAME).open("wb", buffering=WRITE_BUFFER_BYTES) as file:
                 for chunks in _batches(document.chunks(chunker, file)):
                     _send(answers, MadeChunks(chunks=chunks))
             _send(answers, document.finished(media_type))

@@ -9,6 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
+from penstock.parsing.landlock import confine_to
+
 MEBIBYTE = 1024 * 1024
 OPEN_FILES = 256
 ADDRESS_SPACE_ROOM = 4096 * MEBIBYTE
@@ -21,10 +23,11 @@ _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 
 
-def contain(*, memory_mb: int, max_text_mb: int) -> bool:
-    """Give up what parsing does not need; return whether the network is among it.
+def contain(*, folder: Path, memory_mb: int, max_text_mb: int) -> list[str]:
+    """Give up what parsing does not need; return what this system let the process give up.
 
-    Must come before the parsers are imported: a process with threads cannot leave its user namespace.
+    Files can be written in `folder` only. Must come before the parsers are imported: a process with threads
+    cannot leave its user namespace, and threads that there are already keep what they have.
     """
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, OPEN_FILES)
@@ -32,13 +35,13 @@ def contain(*, memory_mb: int, max_text_mb: int) -> bool:
     # A backstop for what grows faster than the pool looks.
     _limit(resource.RLIMIT_AS, 2 * memory_mb * MEBIBYTE + ADDRESS_SPACE_ROOM)
     if sys.platform != "linux":
-        return False
+        return []
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    network_cut = _leave_network(libc)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    network = ["network"] if _leave_network(libc) else []
     _be_first_to_go()
-    return network_cut
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    return [*network, *confine_to(folder, libc)]
 
 
 def _limit(kind: int, most: int) -> None:

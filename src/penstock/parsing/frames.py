@@ -21,6 +21,7 @@ MAX_FRAME_BYTES = 64 * 1024 * 1024
 """Far above any honest frame (see `MAX_BATCH_CHARACTERS`); a longer one is not worth its memory."""
 MAX_BATCH_CHUNKS = 64
 MAX_BATCH_CHARACTERS = 1_000_000
+TEXT_NAME = "extracted-text"
 LENGTH = struct.Struct(">I")
 
 
@@ -33,18 +34,17 @@ class Setup(Value):
 
 
 class ParseRequest(Value):
-    """Read the file at `path`, that the user knows as `name`; write its text to `text_path`."""
+    """Read the file at `path`, that the user knows as `name`; write its text to `TEXT_NAME` in the child's folder."""
 
     path: str
     name: str
-    text_path: str
 
 
 class Ready(Value):
     """The child has imported what it needs and is contained."""
 
     kind: Literal["ready"] = "ready"
-    network_cut: bool = Field(description="False where the system does not let a process give up its network.")
+    given_up: list[str] = Field(description="What the child no longer can, as far as this system has means for it.")
 
 
 class MadeChunks(Value):
@@ -53,7 +53,7 @@ class MadeChunks(Value):
 
 
 class Finished(Value):
-    """The file is read to its end and its text is written."""
+    """The file is read to its end and its text lies in the child's folder."""
 
     kind: Literal["finished"] = "finished"
     media_type: str

@@ -33,7 +33,7 @@ from penstock.errors import (
     error_with_code,
 )
 from penstock.models import NewChunk
-from penstock.parsing.frames import Answer, Finished, MadeChunks, ParseRequest, Refused, Setup
+from penstock.parsing.frames import TEXT_NAME, Answer, Finished, MadeChunks, ParseRequest, Refused, Setup
 from penstock.parsing.process import CHILD_COMMAND, ChildProcess
 from penstock.settings import ParsingSettings
 
@@ -120,8 +120,8 @@ class ParserPool:
         parse: Parse | None = None
         try:
             child = await seat.child()
-            parse = Parse(child, self._settings, name=name)
-            async with parse.running(_request(path, name, text_path)):
+            parse = Parse(child, self._settings, path=path, name=name, text_path=text_path)
+            async with parse.running():
                 yield parse
         finally:
             preparing = seat.leave(keep=parse is not None and parse.child_is_sound)
@@ -131,18 +131,17 @@ class ParserPool:
                 preparing.add_done_callback(lambda _: self._free.put_nowait(seat))
 
 
-def _request(path: Path, name: str, text_path: Path) -> ParseRequest:
-    """Absolute, because a child works in its own folder."""
-    return ParseRequest(path=str(path.absolute()), name=name, text_path=str(text_path.absolute()))
-
-
 class Parse:
     """One file in one child."""
 
-    def __init__(self, child: ChildProcess, settings: ParsingSettings, *, name: str) -> None:
+    def __init__(
+        self, child: ChildProcess, settings: ParsingSettings, *, path: Path, name: str, text_path: Path
+    ) -> None:
         self._child = child
         self._settings = settings
         self._name = name
+        self._request = ParseRequest(path=str(path.absolute()), name=name)
+        self._text_path = text_path
         self._seconds_left = settings.timeout_seconds
         self._memory_over: int | None = None
         self._chunk_count = 0
@@ -157,11 +156,11 @@ class Parse:
         return self._result
 
     @asynccontextmanager
-    async def running(self, request: ParseRequest) -> AsyncGenerator[None]:
+    async def running(self) -> AsyncGenerator[None]:
         """Ask the child and watch its memory meanwhile."""
         watch = asyncio.create_task(self._watch_memory())
         try:
-            await self._child.begin(request)
+            await self._child.begin(self._request)
             yield
         finally:
             watch.cancel()
@@ -182,6 +181,7 @@ class Parse:
                     self._chunk_count += len(chunks)
                     yield chunks
                 case Finished() as finished:
+                    await asyncio.to_thread(self._take_text)
                     self._result = self._parsed(finished)
                     self.child_is_sound = True
                     return
@@ -206,6 +206,14 @@ class Parse:
             raise ParserCrashed(f"{self._name}: {error.message}") from error
         finally:
             self._seconds_left -= time.monotonic() - began
+
+    def _take_text(self) -> None:
+        """The child can write in its own folder only, so the text is fetched from there."""
+        written = self._child.folder / TEXT_NAME
+        # A link in its place would hand out whatever file of ours it points to.
+        if written.is_symlink() or not written.is_file():
+            raise ParserCrashed(f"{self._name}: the parser's text is no file; the file is probably hostile.")
+        shutil.move(written, self._text_path)
 
     def _check_order(self, chunks: list[NewChunk]) -> None:
         expected = range(self._chunk_count, self._chunk_count + len(chunks))

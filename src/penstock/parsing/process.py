@@ -88,8 +88,8 @@ class ChildProcess:
         if isinstance(answer, Refused):
             raise error_with_code(answer.code, answer.message)
         self.warm_bytes = self.memory_bytes()
-        network_cut = isinstance(answer, Ready) and answer.network_cut
-        log.debug("parser child ready", pid=self.pid, network_cut=network_cut, memory=self.warm_bytes)
+        given_up = answer.given_up if isinstance(answer, Ready) else []
+        log.debug("parser child ready", pid=self.pid, given_up=given_up, memory=self.warm_bytes)
 
     @property
     def pid(self) -> int:
