@@ -138,4 +138,8 @@ def test_state_survives_down_and_up(tmp_path: Path) -> None:
         penstock.run("delete", added["file_id"])
         assert penstock.json("files") == []
         assert penstock.json("search", "headpond") == []
-    assert not [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or [])]
+    wait_until(lambda: not _processes_of(tmp_path), seconds=5, what="nothing of it to run any more")
+
+
+def _processes_of(folder: Path) -> list[psutil.Process]:
+    return [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 
 from penstock.models import INGEST_QUEUE
 from penstock.pipeline.ingest import ingest
+from penstock.processors import available_processors
 from penstock.services import Services, open_parser
 from penstock.settings import Settings
 from penstock.workers import process
@@ -23,7 +23,7 @@ class Ingester:
 
     def concurrency(self, settings: Settings) -> int:
         """One File in each parser child, and as many on their way from the store or into the database."""
-        return 2 * (settings.parsing.children or os.cpu_count() or 1)
+        return 2 * (settings.parsing.children or available_processors())
 
     @asynccontextmanager
     async def open_step(self, services: Services) -> AsyncGenerator[Step]:
