@@ -35,6 +35,7 @@ from penstock.errors import (
 from penstock.models import NewChunk
 from penstock.parsing.frames import TEXT_NAME, Answer, Finished, MadeChunks, ParseRequest, Refused, Setup
 from penstock.parsing.process import CHILD_COMMAND, ChildProcess
+from penstock.processors import available_processors
 from penstock.settings import ParsingSettings
 
 log = structlog.get_logger()
@@ -87,7 +88,7 @@ class ParserPool:
         self._free = asyncio.Queue()
         self._seats = [
             _Seat(self._command, setup=self._setup, folder=folder / f"child-{os.getpid()}-{number}")
-            for number in range(self._settings.children or os.cpu_count() or 1)
+            for number in range(self._settings.children or available_processors())
         ]
         try:
             await asyncio.gather(*(seat.child() for seat in self._seats))
