@@ -17,6 +17,8 @@ from running_api import RunningApi, running_api
 
 from penstock.models import Chunk, DeadLetter, Failure, File, Hit, IngestRequest, QueueDepth
 
+pytestmark = pytest.mark.slow
+
 JSON = dict[str, Any]
 
 

@@ -188,3 +188,11 @@ def test_an_installation_that_cannot_work_ends_with_its_exit_status(
         connection.execute("insert into schema_migrations (version, name) values (9999, 'future')")
     status, log = run("API_HOST", "127.0.0.1")
     assert (status, "9999" in log) == (7, True)
+
+
+def test_it_can_be_stopped_before_it_is_ready(private_postgres: RunningServer, redis_url: str, tmp_path: Path) -> None:
+    private_postgres.stop()
+    with running_api(tmp_path, database_url=private_postgres.url, queue_url=redis_url) as api:
+        assert not api.is_ready()
+        assert api.stop() == 0
+        assert "Traceback" not in api.log

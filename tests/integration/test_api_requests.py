@@ -18,6 +18,8 @@ import pytest
 from real_servers import RunningServer, redis_command, wait_until
 from running_api import RunningApi, running_api
 
+pytestmark = pytest.mark.slow
+
 LIMIT_MB = 2
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
@@ -109,6 +111,7 @@ WRONG, MISSING = (422, "invalid_request"), (404, "not_found")
         ("POST", "/files/reference", {"json": {"object_key": "/etc/passwd"}}, WRONG),
         ("POST", "/files/reference", {"json": {"object_key": "files"}}, (404, "object_missing")),
         ("POST", "/files", {}, WRONG),
+        ("POST", "/files?name=a&metdata={}", {"content": b"x"}, WRONG),
         ("POST", "/files", {"content": b"x"}, WRONG),
         ("POST", "/files?name=a&batch=x", {"content": b"x"}, WRONG),
         ("POST", "/files?name=a&metadata=[]", {"content": b"x"}, WRONG),
@@ -197,7 +200,6 @@ async def test_many_uploads_at_once(api: RunningApi) -> None:
         api.http.delete(response.headers["Location"])
 
 
-@pytest.mark.slow
 async def test_an_upload_of_300_mb_passes_through_without_being_held(
     database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -222,7 +224,6 @@ async def test_an_upload_of_300_mb_passes_through_without_being_held(
         assert peak - before < 100 * 2**20, f"{(peak - before) / 2**20:.0f} MiB"
 
 
-@pytest.mark.slow
 def test_sigterm_lets_an_upload_finish(
     database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -250,7 +251,6 @@ def test_sigterm_lets_an_upload_finish(
         assert "Traceback" not in api.log
 
 
-@pytest.mark.slow
 def test_sigterm_waits_no_longer_than_the_drain_limit(
     database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -1,44 +1,17 @@
-"""/metrics, /docs, /asyncapi: what machines and people read about the API itself."""
+"""/docs and /asyncapi: what people and tools read about the API and its queues."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from penstock.api import reference
-from penstock.api.dependencies import ReadinessNow, RequestMetricsNow, SettingsNow
-from penstock.api.metrics import Snapshot, exposition
-from penstock.api.probes import Probe, T
-from penstock.errors import PenstockError
+from penstock.api.dependencies import SettingsNow
 from penstock.queues import asyncapi
 
 router = APIRouter()
-
-
-@router.get(
-    "/metrics",
-    summary="Metrics for Prometheus",
-    operation_id="get_metrics",
-    tags=["health"],
-    response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
-)
-async def get_metrics(readiness: ReadinessNow, requests: RequestMetricsNow) -> Response:
-    """Answers also while a service is away, and says so."""
-    files, queues = await asyncio.gather(_or_none(readiness.file_counts), _or_none(readiness.queues))
-    return Response(
-        exposition(requests, Snapshot(files, queues)), media_type="text/plain; version=0.0.4; charset=utf-8"
-    )
-
-
-async def _or_none(probe: Probe[T]) -> T | None:
-    try:
-        return await probe.answer()
-    except PenstockError:
-        return None
 
 
 @router.get("/docs", include_in_schema=False)

@@ -14,7 +14,7 @@ from penstock.api.examples import FILE, UPLOAD, answered
 from penstock.api.fields import Body, Metadata, Name, ObjectKey
 from penstock.api.problems import documented
 from penstock.api.route import JsonRoute
-from penstock.api.uploads import FIELDS, read_upload, refuse_too_large
+from penstock.api.uploads import read_upload, refuse_too_large
 from penstock.models import File
 from penstock.pipeline.submit import Description, submit, submit_reference
 
@@ -39,9 +39,8 @@ async def add_file(request: Request, response: Response, services: OpenServices)
     """
     max_bytes = services.settings.api.max_upload_mb * 2**20
     refuse_too_large(request.headers.get("Content-Length"), max_bytes=max_bytes)
-    told = {name: value for name, value in request.query_params.items() if name in FIELDS}
     async with aclosing(request.stream()) as body:
-        upload = await read_upload(body, request.headers.get("Content-Type", ""), told)
+        upload = await read_upload(body, request.headers.get("Content-Type", ""), request.query_params)
         file = await submit(
             upload.described,
             upload.content,

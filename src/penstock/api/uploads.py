@@ -14,6 +14,7 @@ from penstock.pipeline.submit import Description
 FILE_PART = "file"
 FIELDS = ("name", "batch", "metadata")
 """What a form may say in parts before the file; the query has precedence."""
+_ALLOWED = ", ".join(f"`{name}`" for name in FIELDS)
 MAX_FIELD_BYTES = 128 * 1024
 """Of all fields of a form together."""
 MAX_FRAMING_BYTES = 256 * 1024
@@ -35,10 +36,12 @@ def refuse_too_large(content_length: str | None, *, max_bytes: int) -> None:
 
 
 async def read_upload(body: AsyncIterator[bytes], content_type: str, query: Mapping[str, str]) -> Upload:
-    """Read up to where the file's bytes begin. `query` holds those of `FIELDS` that the address tells.
+    """Read up to where the file's bytes begin. `query` may tell any of `FIELDS`.
 
     A form has its file in the part `file`; any other content type is the file itself. Raises `InvalidRequest`.
     """
+    if unknown := query.keys() - set(FIELDS):
+        raise InvalidRequest(f"The query has {min(unknown)!r}; it may have {_ALLOWED}.")
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type != "multipart/form-data":
         return Upload(_describe(query), body)
@@ -84,8 +87,7 @@ async def _read_fields(events: AsyncIterator[Event]) -> tuple[dict[str, str], st
 
 def _check_field(name: str, fields: Mapping[str, str]) -> None:
     if name not in FIELDS:
-        allowed = ", ".join(f"`{field}`" for field in FIELDS)
-        raise InvalidRequest(f"The form has a part {name!r}; it may have {allowed} and, after those, `file`.")
+        raise InvalidRequest(f"The form has a part {name!r}; it may have {_ALLOWED} and, after those, `file`.")
     if name in fields:
         raise InvalidRequest(f"The form has the field `{name}` twice.")
 
