@@ -87,6 +87,13 @@ def lines(path: Path, encoding: str | None = None) -> Iterator[str]:
         yield from iter(partial(file.readline, LONGEST_LINE), "")
 
 
+def pieces(path: Path, encoding: str | None = None) -> Iterator[str]:
+    """The text of a file in pieces of bounded size, wherever they end."""
+    encoding = encoding or find_encoding(read_sample(path)) or "utf-8"
+    with path.open(encoding=encoding, errors="penstock") as file:
+        yield from iter(partial(file.read, LONGEST_LINE), "")
+
+
 def _reads_as_utf8(sample: bytes) -> bool:
     """Whether at most a stray byte here and there is not UTF-8."""
     text = codecs.getincrementaldecoder("utf-8")("replace").decode(sample)

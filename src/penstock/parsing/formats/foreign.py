@@ -42,3 +42,8 @@ def _markdown(path: Path, media_type: str) -> str:
         if "password" in str(error).lower() or "encrypt" in str(error).lower():
             raise PasswordProtected from error
         raise CorruptFile(f"The file is damaged or of a variant that cannot be read ({error}).") from error
+    except BaseException as error:
+        # A panic of Rust arrives as a BaseException of a type that no module exports.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise CorruptFile(f"The file is damaged ({error}).") from error

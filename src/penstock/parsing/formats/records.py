@@ -15,7 +15,7 @@ from typing import Any
 
 from penstock.chunking.document import Block, BlockKind
 from penstock.errors import CorruptFile
-from penstock.parsing.encoding import decoded, lines
+from penstock.parsing.encoding import decoded, pieces
 from penstock.parsing.formats.markup import markdown_blocks
 
 LONGEST_RECORD = 8 * 1024
@@ -23,13 +23,22 @@ LONGEST_RECORD = 8 * 1024
 MAX_DEPTH = 64
 """Deeper containers count as one level: no document of words is so deep, and paths would grow without measure."""
 
-_TOKEN = re.compile(r'\s*(?:(")|([{}\[\]:,])|([^\s{}\[\]:,"]+))')
-_STRING = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*("?)', re.DOTALL)
+# Commas are passed over and colons are taken with their key: half as many matches, twice as fast.
+_MARK = re.compile(
+    r"""[\s,:]*+(?:
+        (?P<bracket>[{}\[\]])
+      | "(?P<string>[^"\\]*+(?:\\.[^"\\]*+)*+)"(?P<colon>\s*:)?
+      | (?P<bare>[^\s,:{}\[\]"]+)
+      | (?P<cut>")
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_REST_OF_STRING = re.compile(r'([^"\\]*+(?:\\.[^"\\]*+)*+)("(\s*:)?)?', re.DOTALL)
 
 
 def read_json(path: Path) -> Iterator[Block]:
     """Lines of `path: value`, one Block for each object of a list, for each line of JSON Lines."""
-    return _Walker().read(_marks(lines(path)))
+    return _Walker().read(_marks(pieces(path)))
 
 
 def read_notebook(path: Path) -> Iterator[Block]:
@@ -58,44 +67,75 @@ def _joined(text: str | list[str] | None) -> str:
     return "".join(text or ())
 
 
-def _marks(pieces: Iterable[str]) -> Iterator[str]:
-    """JSON marks of text that comes in pieces; a string mark keeps its opening quote and its escapes."""
-    string: list[str] = []
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A bracket, a key, a string without its quotes, or a bare word: a number, `true`, `null`."""
+
+    text: str
+    is_bracket: bool = False
+    is_key: bool = False
+
+
+def _marks(source: Iterable[str]) -> Iterator[_Mark]:
+    """The marks of JSON text that comes in pieces. The last word of a piece may go on in the next, and waits for it."""
     rest = ""
-    for piece in pieces:
+    cut: list[str] = []
+    """A string that is longer than a piece, as far as it is known."""
+    for piece in source:
         text, at = rest + piece, 0
-        rest = ""
-        while at < len(text):
-            if string:
-                found = _STRING.match(text, at)
-                string.append(text[at : found.end(1) - len(found[1])] if found else "")
-                at = found.end() if found else len(text)
-                if found and found[1]:
-                    yield "".join(string)
-                    string = []
-                elif at < len(text):  # a backslash, whose escaped character comes with the next piece
-                    rest, at = text[at:], len(text)
-            elif found := _TOKEN.match(text, at):
-                at = found.end()
-                if found[1]:
-                    string.append('"')
-                elif found[3] and at == len(text) and not text.endswith("\n"):
-                    rest = found[3]  # a number or a name that may go on in the next piece
-                else:
-                    yield found[2] or found[3]
-            else:
-                break
-    if string or rest:
-        yield "".join(string) or rest
+        if cut:
+            found = _REST_OF_STRING.match(text)
+            at = found.end() if found else 0
+            cut.append(found[1] if found else "")
+            if not found or not found[2]:
+                rest = text[at:]
+                continue
+            yield _Mark("".join(cut), is_key=bool(found[3]))
+            cut = []
+        marks, rest, cut = _whole_marks(text, at)
+        yield from marks
+    if cut:
+        yield _Mark("".join(cut))
+    yield from map(_mark, _MARK.finditer(rest))
 
 
-@dataclass
+def _whole_marks(text: str, at: int) -> tuple[list[_Mark], str, list[str]]:
+    """The marks from `at` that certainly end in `text`; what is left over of it; the string that is cut by its end."""
+    found: list[re.Match[str]] = []
+    for each in _MARK.finditer(text, at):
+        found.append(each)
+        if each.lastgroup == "cut":
+            break
+    if not found:
+        return [], text[at:], []
+    last = found[-1]
+    if last.lastgroup == "cut":
+        start = _REST_OF_STRING.match(text, last.end())
+        known = start[1] if start else ""
+        return list(map(_mark, found[:-1])), text[last.end() + len(known) :], [known]
+    if last.lastgroup in ("string", "bare"):
+        return list(map(_mark, found[:-1])), text[last.start() :], []
+    return list(map(_mark, found)), "", []
+
+
+def _mark(found: re.Match[str]) -> _Mark:
+    kind = found.lastgroup
+    text = found["string"] if kind == "colon" else found[kind or 0]
+    return _Mark(text, is_bracket=kind == "bracket", is_key=kind == "colon")
+
+
+@dataclass(slots=True)
 class _Container:
-    """An object or array that is open; `key` is where we are in an object."""
+    """An object or array that is open, at `prefix`; `key` is where we are in an object."""
 
     is_object: bool
-    key: str | None = None
-    empty: bool = True
+    prefix: str
+    key: str = ""
+    is_empty: bool = True
+
+    @property
+    def path(self) -> str:
+        return f"{self.prefix}.{self.key}" if self.prefix and self.key else self.prefix or self.key
 
 
 @dataclass
@@ -108,65 +148,56 @@ class _Walker:
     last_path: str | None = None
     too_deep: int = 0
 
-    def read(self, marks: Iterable[str]) -> Iterator[Block]:
+    def read(self, marks: Iterable[_Mark]) -> Iterator[Block]:
         for mark in marks:
-            self._take(mark)
-            if self.held and (self.size > LONGEST_RECORD or self._at_record_end(mark)):
+            if not mark.is_bracket:
+                self._word(mark)
+            elif mark.text in "{[":
+                self._open(is_object=mark.text == "{")
+            else:
+                self._close()
+            if self.held and (self.size > LONGEST_RECORD or self._is_record_end(mark)):
                 yield self._flush()
         yield self._flush()
 
-    def _take(self, mark: str) -> None:
-        if mark in "{[":
-            self._open(is_object=mark == "{")
-        elif mark in "}]":
-            self._close()
-        elif mark == ",":
-            self._forget_key()
-        elif mark != ":":
-            self._scalar(mark)
-
     def _open(self, *, is_object: bool) -> None:
+        top = self.stack[-1] if self.stack else None
         if len(self.stack) >= MAX_DEPTH:
             self.too_deep += 1
             return
-        if self.stack:
-            self.stack[-1].empty = False
-        self.stack.append(_Container(is_object))
+        if top:
+            top.is_empty = False
+        self.stack.append(_Container(is_object, top.path if top else ""))
 
     def _close(self) -> None:
         if self.too_deep:
             self.too_deep -= 1
-            return
-        if self.stack and self.stack.pop().empty:
+        elif self.stack and self.stack.pop().is_empty:
             self._write("")
-        self._forget_key()
 
-    def _forget_key(self) -> None:
-        if self.stack and self.stack[-1].is_object:
-            self.stack[-1].key = None
-
-    def _scalar(self, mark: str) -> None:
-        value = _unescaped(mark) if mark[0] == '"' else mark
+    def _word(self, mark: _Mark) -> None:
+        text = _unescaped(mark.text) if "\\" in mark.text else mark.text
         top = self.stack[-1] if self.stack else None
-        if top and top.is_object and top.key is None:
-            top.key = value
+        if mark.is_key and top and top.is_object:
+            top.key = text
             return
-        self._write(value)
+        self._write(text)
         if top:
-            top.empty = False
+            top.is_empty = False
 
     def _write(self, value: str) -> None:
-        path = ".".join(container.key for container in self.stack if container.key)
-        if path == self.last_path and self.stack and not self.stack[-1].is_object:
+        top = self.stack[-1] if self.stack else None
+        path = top.path if top else ""
+        if top and path == self.last_path and not top.is_object:
             line = f", {value}"
         else:
-            line = "\n" + (f"{path}: {value}" if path else value)
+            line = f"\n{path}: {value}" if path else f"\n{value}"
         self.held.append(line)
         self.size += len(line)
         self.last_path = path
 
-    def _at_record_end(self, mark: str) -> bool:
-        return not self.stack or (mark == "}" and not self.stack[-1].is_object)
+    def _is_record_end(self, mark: _Mark) -> bool:
+        return not self.stack or (mark.is_bracket and mark.text == "}" and not self.stack[-1].is_object)
 
     def _flush(self) -> Block:
         block = Block("".join(self.held))
@@ -174,8 +205,8 @@ class _Walker:
         return block
 
 
-def _unescaped(mark: str) -> str:
+def _unescaped(text: str) -> str:
     try:
-        return str(json.loads(f'{mark}"', strict=False))
+        return str(json.loads(f'"{text}"', strict=False))
     except ValueError:
-        return mark[1:]
+        return text

@@ -102,7 +102,10 @@ def _value(cell: Element, workbook: _Workbook) -> str:
     if kind == "inlineStr":
         inline = child(cell, "is")
         return _rich_text(inline) if inline is not None else ""
-    value = next((each.text or "" for each in cell if local_name(each) == "v"), "")
+    value = ""
+    for each in cell:
+        if str(each.tag).endswith("}v"):
+            value = each.text or ""
     if kind == "s":
         at = int(value) if value.isdecimal() else -1
         return workbook.strings[at] if 0 <= at < len(workbook.strings) else ""
