@@ -44,6 +44,16 @@ async def test_an_answer_is_fresh_for_a_while() -> None:
     assert [await probe.answer(), await probe.answer()] == [1, 1]
 
 
+async def test_a_failure_is_not_remembered() -> None:
+    service = Service()
+    service.may_answer.set()
+    service.error = ServiceUnavailable("It starts.")
+    probe = Probe(service.ask, fresh_seconds=60)
+    assert await probe.verdict() == "It starts."
+    service.error = None
+    assert await probe.verdict() == "ok"
+
+
 async def test_a_service_that_hangs_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probes, "PATIENCE_SECONDS", 0.01)
     service = Service()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -15,7 +16,7 @@ PATIENCE_SECONDS = 2.0
 
 
 class Probe(Generic[T]):
-    """Asks one thing, once at a time however many want to know, and remembers the answer for a while.
+    """Asks one thing, once at a time however many want to know, and remembers an answer for a while.
 
     A service that hangs gets one question and no more: cancelling it could hang too, as psycopg waits
     for the server to confirm.
@@ -25,7 +26,7 @@ class Probe(Generic[T]):
         self._ask = ask
         self._fresh_seconds = fresh_seconds
         self._asked: asyncio.Task[T] | None = None
-        self._answered_at = 0.0
+        self._answered_at = -math.inf
 
     async def answer(self) -> T:
         """The answer, or what asking raised; `ServiceUnavailable` where it does not come in time."""
@@ -52,10 +53,9 @@ class Probe(Generic[T]):
         return asked
 
     async def _timed(self) -> T:
-        try:
-            return await self._ask()
-        finally:
-            self._answered_at = time.monotonic()
+        answer = await self._ask()
+        self._answered_at = time.monotonic()  # a failure is not remembered: what is back is seen at once
+        return answer
 
 
 def _look_at(asked: asyncio.Task[object]) -> None:
