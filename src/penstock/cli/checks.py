@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import platform
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from penstock.database.migrate import migrations
 from penstock.embedding import open_engine
 from penstock.errors import PenstockError
 from penstock.objects import ObjectStore
+from penstock.processors import available_processors, multiply_bf16
 from penstock.settings import DatabaseSettings, EmbeddingSettings, ObjectStoreSettings, QueueSettings
 
 State = Literal["ok", "warning", "error"]
@@ -29,8 +29,6 @@ LEAST_REDIS = (6, 2)
 LITTLE_DISK_BYTES = 2 * 10**9
 LITTLE_MEMORY_BYTES = 3 * 10**9
 """The parser children may take 1 GiB each, PostgreSQL and the model half a GB together."""
-FAST_FLAGS = ("amx_bf16", "avx512_bf16")
-"""Of processors that multiply bf16 themselves: they embed twice as fast or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +43,7 @@ class Check:
 
 def check_machine() -> Check:
     """Python, system, processors."""
-    flags = _processor_flags() & set(FAST_FLAGS)
-    processor = f"{os.cpu_count()} processors, {f'bf16 ({min(flags)})' if flags else 'no bf16: embeds in float32'}"
+    processor = f"{available_processors()} processors, {'bf16' if multiply_bf16() else 'no bf16: embeds in float32'}"
     found = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {processor}"
     return Check("machine", "ok", found)
 
@@ -183,14 +180,6 @@ def disk_folder(settings: ObjectStoreSettings, data: Path) -> Path:
     """The folder whose disk fills up: that of the objects where they are files, else the data folder."""
     parts = urlsplit(settings.url)
     return Path(unquote(parts.path)) if parts.scheme == "file" else data
-
-
-def _processor_flags() -> set[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return set()  # not Linux
-    return {flag for line in lines if line.startswith("flags") for flag in line.partition(":")[2].split()}
 
 
 def _version(text: str) -> tuple[int, ...]:
