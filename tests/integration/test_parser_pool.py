@@ -104,6 +104,9 @@ def litter(text):
 def refuse(text):
     raise CorruptFile("It is broken.")
 
+def complain(text):
+    raise ValueError("n" + "o" * 1_000_000)
+
 def fail(text):
     raise ZeroDivisionError("by nought")
 
@@ -258,6 +261,7 @@ async def test_a_parser_that_grows_is_killed_at_the_memory_limit(open_bench: Ope
         ("lie " + LIE_ABOUT_CHUNKS, ParserCrashed, "out of order"),
         ("lie " + LIE_ABOUT_READINESS, ParserCrashed, "turn"),
         ("fail x", ParserCrashed, "ZeroDivisionError: by nought"),
+        ("complain x", ParserCrashed, "ValueError: no+"),
         ("refuse x", CorruptFile, "It is broken"),
         ("words  \u200b", NoText, "no text"),
         ("many 3000", TooLarge, "1 MiB of text"),
@@ -402,6 +406,17 @@ async def test_closing_the_pool_blames_no_file(open_bench: OpenBench) -> None:
         for task in (working, waiting):
             with pytest.raises(ServiceUnavailable, match="closed"):
                 await task
+        assert not bench.children()
+
+
+async def test_a_start_that_is_cancelled_leaves_no_child(open_bench: OpenBench) -> None:
+    async with open_bench(children=2) as bench:
+        await bench.pool.close()
+        starting = asyncio.create_task(bench.pool.start())
+        await eventually(lambda: bool(bench.children()))
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
         assert not bench.children()
 
 

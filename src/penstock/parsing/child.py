@@ -22,6 +22,7 @@ from penstock.parsing.containment import MEBIBYTE, contain
 from penstock.parsing.frames import (
     MAX_BATCH_CHARACTERS,
     MAX_BATCH_CHUNKS,
+    MAX_MESSAGE_CHARACTERS,
     TEXT_NAME,
     Finished,
     MadeChunks,
@@ -115,7 +116,8 @@ def _refusal(error: BaseException, name: str) -> Refused:
 
 
 def _naming(name: str, message: str) -> str:
-    return message if name in message else f"{name}: {message}"
+    told = message if name in message else f"{name}: {message}"
+    return told[:MAX_MESSAGE_CHARACTERS]
 
 
 class _Document:

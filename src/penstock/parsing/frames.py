@@ -22,7 +22,11 @@ MAX_FRAME_BYTES = 64 * 1024 * 1024
 MAX_BATCH_CHUNKS = 64
 MAX_BATCH_CHARACTERS = 1_000_000
 TEXT_NAME = "extracted-text"
+MAX_MESSAGE_CHARACTERS = 2000
 LENGTH = struct.Struct(">I")
+
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+"""Fits the database's integer."""
 
 
 class Setup(Value):
@@ -56,18 +60,18 @@ class Finished(Value):
     """The file is read to its end and its text lies in the child's folder."""
 
     kind: Literal["finished"] = "finished"
-    media_type: str
-    page_count: int | None
-    character_count: int
-    token_count: int
+    media_type: str = Field(max_length=255)
+    page_count: Count | None
+    character_count: Count
+    token_count: Count
 
 
 class Refused(Value):
     """A code of errors.py and its sentence."""
 
     kind: Literal["refused"] = "refused"
-    code: str
-    message: str
+    code: str = Field(max_length=64)
+    message: str = Field(max_length=MAX_MESSAGE_CHARACTERS)
 
 
 Answer = Annotated[Ready | MadeChunks | Finished | Refused, Field(discriminator="kind")]

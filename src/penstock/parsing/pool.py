@@ -50,6 +50,8 @@ FILES_OF_A_CHILD = 200
 GROWTH_BYTES = 256 * MEBIBYTE
 """A child that holds so much more than when it was fresh is replaced as well."""
 
+CLOSED = "The parser pool is closed; the file is parsed again elsewhere."
+
 
 @dataclass(frozen=True, slots=True)
 class ParsedFile:
@@ -224,7 +226,7 @@ class Parse:
     async def _death(self) -> PenstockError:
         """Why the child ended in the middle of the file."""
         if self._child.is_dismissed:
-            return ServiceUnavailable(f"{self._name}: the parser pool was closed; the file is parsed again elsewhere.")
+            return ServiceUnavailable(f"{self._name}: {CLOSED}")
         self._child.kill_now()  # it may have closed its pipe and live on
         end = await self._child.ended()
         if self._memory_over is not None:
@@ -277,7 +279,7 @@ class _Seat:
     async def child(self) -> ChildProcess:
         """A child that is warm and idle. Raises `ServiceUnavailable` where none can be started."""
         if self._closed:
-            raise ServiceUnavailable("The parser pool is closed; the file is parsed again elsewhere.")
+            raise ServiceUnavailable(CLOSED)
         if self._preparing is None and (self._child is None or self._child.returncode is not None):
             self._prepare()
         if (preparing := self._preparing) is not None:
@@ -286,7 +288,8 @@ class _Seat:
             finally:
                 if preparing.done():
                     self._preparing = None  # so that the next file tries again
-        assert self._child
+        if self._child is None:
+            raise ServiceUnavailable(CLOSED)
         return self._child
 
     def leave(self, *, keep: bool) -> asyncio.Task[None] | None:
@@ -303,8 +306,9 @@ class _Seat:
 
     async def close(self) -> None:
         self._closed = True
-        if self._preparing is not None:
-            self._preparing.cancel()
+        if self._child is not None:
+            self._child.kill_now()
+        if self._preparing is not None:  # ends soon: its child is dead, or finds the seat closed
             await asyncio.wait([self._preparing])
         if self._child is not None:
             await self._child.kill()
@@ -312,7 +316,7 @@ class _Seat:
 
     def _prepare(self, *, replace: bool = True) -> asyncio.Task[None]:
         self._preparing = asyncio.create_task(self._make_ready(replace=replace))
-        self._preparing.add_done_callback(_log_failure)
+        self._preparing.add_done_callback(self._log_failure)
         return self._preparing
 
     async def _make_ready(self, *, replace: bool) -> None:
@@ -320,8 +324,24 @@ class _Seat:
             await self._child.kill()
             self._child = None
         await asyncio.to_thread(_empty, self._folder)
-        if self._child is None:
-            self._child = await ChildProcess.start(self._command, setup=self._setup, folder=self._folder)
+        if self._child is None and not self._closed:
+            self._child = await ChildProcess.start(self._command, folder=self._folder)
+            await self._warm_up(self._child)
+
+    async def _warm_up(self, child: ChildProcess) -> None:
+        try:
+            if self._closed:
+                child.kill_now()
+            await child.warm_up(self._setup)
+        except BaseException:
+            await child.kill()
+            self._child = None
+            raise
+
+    def _log_failure(self, preparing: asyncio.Task[None]) -> None:
+        """Who next wants the child gets the error as well; this is for a pool that nobody uses."""
+        if not preparing.cancelled() and (error := preparing.exception()) is not None and not self._closed:
+            log.warning("no parser child could be started", error=str(error))
 
 
 def _is_worn(child: ChildProcess) -> bool:
@@ -335,9 +355,3 @@ def _empty(folder: Path) -> None:
             shutil.rmtree(entry, ignore_errors=True)
         else:
             entry.unlink(missing_ok=True)
-
-
-def _log_failure(preparing: asyncio.Task[None]) -> None:
-    """Who next wants the child gets the error as well; this is for a pool that nobody uses."""
-    if not preparing.cancelled() and (error := preparing.exception()) is not None:
-        log.warning("no parser child could be started", error=str(error))

@@ -55,8 +55,8 @@ class ChildProcess:
         self.folder = folder
 
     @classmethod
-    async def start(cls, command: Sequence[str], *, setup: Setup, folder: Path) -> ChildProcess:
-        """Return when the child is contained and warm. Raises what the child says keeps it from starting."""
+    async def start(cls, command: Sequence[str], *, folder: Path) -> ChildProcess:
+        """A new child; `warm_up` comes next. Must not be cancelled: the process could be left without an owner."""
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         try:
             process = await asyncio.create_subprocess_exec(
@@ -70,15 +70,10 @@ class ChildProcess:
             )
         except OSError as error:
             raise ServiceUnavailable(f"No parser child could be started: {error}") from error
-        child = cls(process, folder=folder)
-        try:
-            await child._warm_up(setup)
-        except BaseException:
-            await child.kill()
-            raise
-        return child
+        return cls(process, folder=folder)
 
-    async def _warm_up(self, setup: Setup) -> None:
+    async def warm_up(self, setup: Setup) -> None:
+        """Return when the child is contained and can read files. Raises what it says keeps it from that."""
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self.ask(setup)
