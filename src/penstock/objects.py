@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PART_BYTES = 5 * 1024 * 1024
 """Of a multipart upload: the least that S3 takes, so that an upload in progress costs few of them in memory."""
 
+PARTS_AT_ONCE = 2
+"""Of one upload on their way to the store: each is held in memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
@@ -68,7 +71,9 @@ class ObjectStore:
         """
         digest, size = hashlib.sha256(), 0
         try:
-            async with obstore.open_writer_async(self._store, key, buffer_size=PART_BYTES) as writer:
+            async with obstore.open_writer_async(
+                self._store, key, buffer_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE
+            ) as writer:
                 async for piece in pieces:
                     size += len(piece)
                     if size > max_bytes:
@@ -127,7 +132,9 @@ class ObjectStore:
     async def delete_texts(self, file_id: UUID, *, but: int | None = None) -> None:
         """Delete the extracted texts of all generations of a File, `but` the one named."""
         try:
-            listed = await self._store.list_with_delimiter_async(f"text/{file_id}/")
+            # Its signature names a type of pyarrow, which is not installed.
+            list_folder = self._store.list_with_delimiter_async  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            listed = await list_folder(f"text/{file_id}/")
         except (BaseError, OSError) as error:
             raise _unavailable(error) from error
         for found in listed["objects"]:

@@ -12,7 +12,6 @@ from penstock.embedding.batcher import Batcher, BatcherCounts
 from penstock.embedding.chunk_recipe import recipe
 from penstock.embedding.fake import FAKE_SCHEME, FakeEngine
 from penstock.embedding.model import locate_model
-from penstock.embedding.openai import OpenAiEngine
 from penstock.embedding.port import Embedded, EmbeddingEngine, Vector
 from penstock.settings import EmbeddingSettings
 
@@ -28,6 +27,8 @@ async def open_engine(settings: EmbeddingSettings) -> EmbeddingEngine:
     if settings.model.startswith(FAKE_SCHEME):
         return FakeEngine.of(settings)
     if settings.url is not None:
+        from penstock.embedding.openai import OpenAiEngine  # noqa: PLC0415  (httpx takes 0.3 s, which others do without)
+
         return await OpenAiEngine.connect(settings)
     return await asyncio.to_thread(_open_local, settings)
 

@@ -26,11 +26,10 @@ ROLES: Roles = MappingProxyType(
     {role: (sys.executable, "-P", "-m", "penstock", role) for role in ("api", "ingester", "embedder")}
 )
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # where to ask what listens everywhere
-API_STOP_SECONDS = 10.0
 REDIS_STOP_SECONDS = 10.0
 POSTGRES_STOP_SECONDS = 30.0
 GRACE_SECONDS = 5.0
-"""What a Worker gets beyond its drain limit, to give back what it did not finish."""
+"""What a role gets beyond its drain limit, to give back what it did not finish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ def plan_roles(settings: Settings, options: UpOptions, roles: Roles = ROLES) -> 
         name="api",
         stage=Stage.API,
         program=Program(roles["api"], environment=environment),
-        stop_seconds=API_STOP_SECONDS,
+        stop_seconds=settings.worker.drain_seconds + GRACE_SECONDS,
         detail=options.url,
         is_ready=lambda _: answers(options.host, options.port),
     )
@@ -128,8 +127,8 @@ def plan_roles(settings: Settings, options: UpOptions, roles: Roles = ROLES) -> 
 
 def stop_seconds(settings: Settings) -> float:
     """The longest that stopping everything takes, stage by stage."""
-    workers = settings.worker.drain_seconds + GRACE_SECONDS
-    return API_STOP_SECONDS + workers + POSTGRES_STOP_SECONDS + GRACE_SECONDS
+    drain = settings.worker.drain_seconds + GRACE_SECONDS
+    return 2 * drain + POSTGRES_STOP_SECONDS + GRACE_SECONDS
 
 
 def answers(host: str, port: int) -> bool:

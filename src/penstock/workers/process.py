@@ -17,7 +17,7 @@ from penstock.queues.policy import RetryPolicy
 from penstock.services import Services, open_services
 from penstock.settings import QueueSettings, Settings
 from penstock.workers.attempt import Step, attempting
-from penstock.workers.health import Health, serve_health
+from penstock.workers.health import Health
 from penstock.workers.metrics import RECOVERED
 
 log = structlog.get_logger()
@@ -53,7 +53,7 @@ async def _run(role: Role, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
-    async with serve_health(health, settings):
+    async with _answering(health, settings):
         wait = FIRST_WAIT
         while not stop.is_set():
             try:
@@ -64,6 +64,18 @@ async def _run(role: Role, settings: Settings) -> None:
                 await _sleep(stop, wait)
                 wait = min(2 * wait, LONGEST_WAIT)
     log.info("stopped")
+
+
+@asynccontextmanager
+async def _answering(health: Health, settings: Settings) -> AsyncGenerator[None]:
+    """Answer on the Worker's health port, if there is one, while the block runs."""
+    if not settings.worker.health_port:
+        yield
+        return
+    from penstock.workers.health_pages import serve_health  # noqa: PLC0415  (a web server, which most Workers do without)
+
+    async with serve_health(health, settings):
+        yield
 
 
 async def _work(role: Role, settings: Settings, stop: asyncio.Event, health: Health) -> None:
