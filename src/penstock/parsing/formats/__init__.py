@@ -21,6 +21,9 @@ from penstock.parsing.formats.delimited import read_delimited
 from penstock.parsing.formats.epub import read_epub
 from penstock.parsing.formats.foreign import foreign_reader
 from penstock.parsing.formats.html import read_html
+from penstock.parsing.formats.legacy_sheets import read_legacy_sheets
+from penstock.parsing.formats.legacy_slides import read_legacy_slides
+from penstock.parsing.formats.legacy_word import read_legacy_word
 from penstock.parsing.formats.mail import read_mail, read_mailbox
 from penstock.parsing.formats.markup import read_asciidoc, read_latex, read_markdown, read_org, read_rst
 from penstock.parsing.formats.opendocument import open_document_reader
@@ -112,5 +115,8 @@ _READERS: Mapping[str, Reader] = {
     types.ODP: open_document_reader(page_tag="page"),
     types.EPUB: read_epub,
     types.RTF: read_rtf,
-    **{legacy: foreign_reader(legacy) for legacy in (types.DOC, types.PPT, types.XLS, types.XLSB)},
+    types.DOC: read_legacy_word,
+    types.PPT: read_legacy_slides,
+    types.XLS: read_legacy_sheets,
+    types.XLSB: foreign_reader(types.XLSB),
 }

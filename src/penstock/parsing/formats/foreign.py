@@ -1,4 +1,4 @@
-"""Formats that kreuzberg reads: legacy Office and the like. Its Markdown becomes our Blocks."""
+"""Formats that are left to kreuzberg. Its Markdown becomes our Blocks."""
 
 from __future__ import annotations
 

@@ -12,11 +12,13 @@ from penstock.parsing.formats.ooxml import Element, Package, child, children
 
 Kind = Literal["general", "date", "time", "date_time", "percent"]
 
-_BUILT_IN: dict[int, Kind] = {
+BUILT_IN: dict[int, Kind] = {
     9: "percent", 10: "percent", 22: "date_time",
     **dict.fromkeys((18, 19, 20, 21, 45, 46, 47), "time"),
     **dict.fromkeys((14, 15, 16, 17, *range(27, 37), *range(50, 59)), "date"),
 }  # fmt: skip
+"""The formats that have a number but no code in a workbook; all others are plain."""
+
 _LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.IGNORECASE)
 _LAST_SERIAL = 2_958_466
 """The day after 31 December 9999."""
@@ -70,7 +72,7 @@ def _style_kinds(styles: Element) -> Iterator[Kind]:
     cell_formats = child(styles, "cellXfs")
     for each in children(cell_formats, "xf") if cell_formats is not None else ():
         number = _number(each, "numFmtId")
-        yield own.get(number) or _BUILT_IN.get(number, "general")
+        yield own.get(number) or BUILT_IN.get(number, "general")
 
 
 def kind_of(code: str) -> Kind:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,11 +43,24 @@ def read_sheets(path: Path) -> Iterator[Block]:
         main = package.main_part
         workbook = _Workbook(_shared_strings(package, main), NumberFormats.read(package, main))
         for page, (name, part) in enumerate(_sheets_in_order(package, main), start=1):
+            yield from under_name(name, _sheet(package, part, workbook, page), page)
+
+
+def under_name(name: str, blocks: Iterable[Block], page: int) -> Iterator[Block]:
+    """A sheet's name as a heading above its content; nothing for an empty sheet, whose name says nothing."""
+    is_named = False
+    for block in blocks:
+        if block.text and not is_named:
+            is_named = True
             yield Block(name, BlockKind.HEADING, 1, page)
-            for row in package.stream(part, "row"):
-                yield table_row(_cells(row[1], workbook), page)
-                forget(row[1])
-            yield from _beside_cells(package, part, page)
+        yield block
+
+
+def _sheet(package: Package, part: str, workbook: _Workbook, page: int) -> Iterator[Block]:
+    for _, row in package.stream(part, "row"):
+        yield table_row(_cells(row, workbook), page)
+        forget(row)
+    yield from _beside_cells(package, part, page)
 
 
 def _sheets_in_order(package: Package, main: str) -> Iterator[tuple[str, str]]:

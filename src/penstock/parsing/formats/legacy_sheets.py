@@ -1,0 +1,284 @@
+"""Excel 5 to 2003 ([MS-XLS]): a stream of records, read cell by cell."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+from penstock.chunking.document import Block, BlockKind
+from penstock.errors import CorruptFile, PasswordProtected
+from penstock.parsing.compound import open_compound
+from penstock.parsing.formats.delimited import table_row
+from penstock.parsing.formats.number_format import BUILT_IN, Kind, NumberFormats, kind_of
+from penstock.parsing.formats.sheets import WIDEST_GAP, under_name
+
+# Record types.
+BOF, EOF, FILE_PASS, CODE_PAGE, DATE_MODE = 0x0809, 0x000A, 0x002F, 0x0042, 0x0022
+FORMAT, XF, BOUND_SHEET, SST, CONTINUE, TXO = 0x041E, 0x00E0, 0x0085, 0x00FC, 0x003C, 0x01B6
+LABEL_SST, LABEL, RSTRING, NUMBER, RK, MUL_RK = 0x00FD, 0x0204, 0x00D6, 0x0203, 0x027E, 0x00BD
+FORMULA, STRING, BOOL_ERR = 0x0006, 0x0207, 0x0205
+
+BIFF8 = 0x0600
+FORMULA_STRING, FORMULA_BOOL, FORMULA_ERROR = 0, 1, 2
+ERRORS = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
+
+_BOOLEANS = ("FALSE", "TRUE")
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A record with those that continue it. `parts` are the bytes of each."""
+
+    kind: int
+    parts: tuple[bytes, ...]
+
+    @property
+    def data(self) -> bytes:
+        return self.parts[0]
+
+
+@dataclass
+class _Workbook:
+    """What cells refer to, as the globals at the start of the stream say it."""
+
+    version: int = BIFF8
+    codec: str = "cp1252"
+    sheets: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+    """Place and name of each."""
+    strings: Sequence[str] = ()
+    own_formats: dict[int, Kind] = field(default_factory=dict[int, Kind])
+    styles: list[int] = field(default_factory=list[int])
+    from_1904: bool = False
+
+    @property
+    def formats(self) -> NumberFormats:
+        kinds: list[Kind] = [self.own_formats.get(each) or BUILT_IN.get(each, "general") for each in self.styles]
+        epoch = datetime(1904, 1, 1) if self.from_1904 else datetime(1899, 12, 30)  # noqa: DTZ001 - no zone in a sheet
+        return NumberFormats(kinds, epoch)
+
+
+def read_legacy_sheets(path: Path) -> Iterator[Block]:
+    """Each sheet is a page: its name as a heading, its rows, then its comments and text boxes."""
+    container = open_compound(path)
+    stream = container.read("Workbook" if "Workbook" in container else "Book")
+    try:
+        workbook = _globals(stream)
+        for page, (start, name) in enumerate(workbook.sheets, start=1):
+            yield from under_name(name, _sheet(stream, start, workbook, page), page)
+    except (struct.error, IndexError) as error:
+        raise CorruptFile("The workbook is damaged: its records cannot be read to their end.") from error
+
+
+def _globals(stream: bytes) -> _Workbook:
+    workbook = _Workbook()
+    for record in _records(stream, 0):
+        data = record.data
+        if record.kind == BOF:
+            (workbook.version,) = struct.unpack_from("<H", data)
+        elif record.kind == FILE_PASS:
+            raise PasswordProtected
+        elif record.kind == CODE_PAGE:
+            workbook.codec = _codec(struct.unpack_from("<H", data)[0])
+        elif record.kind == DATE_MODE:
+            workbook.from_1904 = data[:1] == b"\x01"
+        elif record.kind == FORMAT:
+            workbook.own_formats[struct.unpack_from("<H", data)[0]] = kind_of(_string(data[2:], workbook))
+        elif record.kind == XF:
+            workbook.styles.append(struct.unpack_from("<H", data, 2)[0])
+        elif record.kind == BOUND_SHEET:
+            workbook.sheets.append((struct.unpack_from("<I", data)[0], _short_string(data[6:], workbook)))
+        elif record.kind == SST:
+            workbook.strings = list(_Strings(record.parts).read())
+    return workbook
+
+
+def _sheet(stream: bytes, start: int, workbook: _Workbook, page: int) -> Iterator[Block]:
+    """Cells come row by row; what floats above them comes after."""
+    boxes: list[str] = []
+    cells = _cells(stream, start, workbook, boxes)
+    for _, row in groupby(cells, key=itemgetter(0)):
+        yield table_row(_in_columns((column, value) for _, column, value in row), page)
+    for text in boxes:
+        yield Block(text, BlockKind.PAGE_FURNITURE, page=page)
+
+
+def _in_columns(cells: Iterator[tuple[int, str]]) -> list[str]:
+    values: list[str] = []
+    for column, value in sorted(cells, key=itemgetter(0)):
+        values += [""] * min(column - len(values), WIDEST_GAP)
+        values.append(value)
+    return values
+
+
+def _cells(stream: bytes, start: int, workbook: _Workbook, boxes: list[str]) -> Iterator[tuple[int, int, str]]:
+    """Row, column and shown value of each cell; texts of boxes go to `boxes`."""
+    formats = workbook.formats
+    waiting: tuple[int, int] | None = None
+    for record in _records(stream, start):
+        data = record.data
+        if record.kind == TXO:
+            boxes.append(_box_text(record))
+        elif record.kind == STRING and waiting:
+            yield *waiting, _string(data, workbook)
+            waiting = None
+        elif record.kind == FORMULA and data[12:14] == b"\xff\xff" and data[6] == FORMULA_STRING:
+            waiting = struct.unpack_from("<HH", data)
+        elif record.kind in _VALUES or record.kind in (MUL_RK, FORMULA):
+            yield from _values(record, workbook, formats)
+
+
+def _values(record: _Record, workbook: _Workbook, formats: NumberFormats) -> Iterator[tuple[int, int, str]]:
+    row, column, style = struct.unpack_from("<HHH", record.data)
+    data = record.data[6:]
+    if record.kind == MUL_RK:
+        for at in range(4, len(record.data) - 5, 6):
+            style, packed = struct.unpack_from("<HI", record.data, at)
+            yield row, column + (at - 4) // 6, formats.shown(repr(_unpacked(packed)), str(style))
+        return
+    if record.kind == LABEL_SST:
+        at = int.from_bytes(data[:4], "little")
+        value = workbook.strings[at] if at < len(workbook.strings) else ""
+    elif record.kind in (LABEL, RSTRING):
+        value = _string(data, workbook)
+    elif record.kind == BOOL_ERR:
+        value = _bool_or_error(data[0], is_error=data[1] == 1)
+    elif record.kind == RK:
+        value = formats.shown(repr(_unpacked(int.from_bytes(data[:4], "little"))), str(style))
+    elif record.kind == FORMULA and data[6:8] == b"\xff\xff":
+        value = _bool_or_error(data[2], is_error=data[0] == FORMULA_ERROR) if data[0] in (1, 2) else ""
+    else:
+        value = formats.shown(repr(struct.unpack_from("<d", data)[0]), str(style))
+    yield row, column, value
+
+
+_VALUES = frozenset({LABEL_SST, LABEL, RSTRING, NUMBER, RK, BOOL_ERR})
+
+
+def _bool_or_error(value: int, *, is_error: bool) -> str:
+    return ERRORS.get(value, "#ERROR") if is_error else _BOOLEANS[value & 1]
+
+
+def _unpacked(packed: int) -> float:
+    """A number in four bytes: an integer or the upper half of a float, perhaps in hundredths (2.5.217)."""
+    if packed & 2:
+        number = float((packed ^ 0x8000_0000) // 4 - 0x2000_0000)
+    else:
+        (number,) = struct.unpack("<d", struct.pack("<II", 0, packed & 0xFFFF_FFFC))
+    return number / 100 if packed & 1 else number
+
+
+def _records(stream: bytes, at: int) -> Iterator[_Record]:
+    """The records of a substream, up to its end; embedded charts (substreams within) are passed through."""
+    depth = 0
+    while at + 4 <= len(stream):
+        kind, length = struct.unpack_from("<HH", stream, at)
+        parts = [stream[at + 4 : at + 4 + length]]
+        at += 4 + length
+        while stream[at : at + 2] == b"\x3c\x00" and kind != CONTINUE:
+            (length,) = struct.unpack_from("<H", stream, at + 2)
+            parts.append(stream[at + 4 : at + 4 + length])
+            at += 4 + length
+        depth += (kind == BOF) - (kind == EOF)
+        if depth <= 0:
+            return
+        yield _Record(kind, tuple(parts))
+
+
+def _string(data: bytes, workbook: _Workbook) -> str:
+    """A string behind a length of two bytes."""
+    (length,) = struct.unpack_from("<H", data)
+    return _characters(data[2:], length, workbook)
+
+
+def _short_string(data: bytes, workbook: _Workbook) -> str:
+    """A string behind a length of one byte."""
+    return _characters(data[1:], data[0], workbook)
+
+
+def _characters(data: bytes, length: int, workbook: _Workbook) -> str:
+    if workbook.version < BIFF8:
+        return data[:length].decode(workbook.codec, "penstock")
+    wide = data[:1] != b"" and data[0] & 1
+    return data[1 : 1 + length * 2].decode("utf-16-le", "replace") if wide else data[1 : 1 + length].decode("latin-1")
+
+
+def _box_text(record: _Record) -> str:
+    """The text of a comment or a text box stands in the first record that continues it."""
+    if len(record.parts) < 2 or not record.parts[1]:
+        return ""
+    length = int.from_bytes(record.data[10:12], "little")
+    flags, text = record.parts[1][0], record.parts[1][1:]
+    return text[: length * 2].decode("utf-16-le", "replace") if flags & 1 else text[:length].decode("latin-1")
+
+
+def _codec(code_page: int) -> str:
+    name = {1200: "utf-16-le", 10000: "mac_roman", 32768: "mac_roman", 32769: "cp1252", 65001: "utf-8"}.get(code_page)
+    try:
+        return b"".decode(name or f"cp{code_page}") + (name or f"cp{code_page}")
+    except LookupError:
+        return "cp1252"
+
+
+@dataclass
+class _Strings:
+    """The table of shared strings. One that goes on in the next part says there anew how wide its characters are."""
+
+    parts: Sequence[bytes]
+    part: int = 0
+    at: int = 8
+
+    def read(self) -> Iterator[str]:
+        (count,) = struct.unpack_from("<4xI", self.parts[0])
+        for _ in range(count):
+            if self._left == 0 and self.part + 1 >= len(self.parts):
+                return
+            yield self._one()
+
+    @property
+    def _left(self) -> int:
+        return len(self.parts[self.part]) - self.at
+
+    def _one(self) -> str:
+        length, flags = struct.unpack("<HB", self._bytes(3))
+        runs = int.from_bytes(self._bytes(2), "little") if flags & 8 else 0
+        phonetic = int.from_bytes(self._bytes(4), "little") if flags & 4 else 0
+        text = self._text(length, wide=bool(flags & 1))
+        self._bytes(4 * runs + phonetic)
+        return text
+
+    def _bytes(self, count: int) -> bytes:
+        """The next bytes, over the parts' ends. Raises `IndexError` at the end of all."""
+        taken = b""
+        while len(taken) < count:
+            if self._left == 0:
+                self._next_part()
+            piece = self.parts[self.part][self.at : self.at + count - len(taken)]
+            self.at += len(piece)
+            taken += piece
+        return taken
+
+    def _text(self, length: int, *, wide: bool) -> str:
+        text = ""
+        while len(text) < length:
+            if self._left == 0:
+                self._next_part()
+                wide = bool(self._bytes(1)[0] & 1)
+            width = 2 if wide else 1
+            count = min(length - len(text), self._left // width)
+            if count == 0:
+                raise IndexError
+            data = self._bytes(count * width)
+            # Surrogates stay apart until cleaning, so that characters are counted as Excel counts them.
+            text += data.decode("utf-16-le", "surrogatepass") if wide else data.decode("latin-1")
+        return text
+
+    def _next_part(self) -> None:
+        self.part += 1
+        self.at = 0
+        if self.part >= len(self.parts):
+            raise IndexError
