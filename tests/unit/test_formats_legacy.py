@@ -1,0 +1,183 @@
+"""Word, Excel and PowerPoint of before 2007, from files made by hand."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from compound_files import compound_file
+
+from penstock.chunking.document import Block
+from penstock.errors import CorruptFile, FileError, PasswordProtected
+from penstock.parsing import media_type as types
+from penstock.parsing.formats import read
+
+
+def blocks(tmp_path: Path, streams: dict[str, bytes], media_type: str) -> list[Block]:
+    path = tmp_path / "object"
+    path.write_bytes(compound_file(streams))
+    return list(read(path, media_type))
+
+
+def kinds(found: list[Block]) -> list[tuple[str, str]]:
+    return [(block.kind.value, block.text) for block in found]
+
+
+# ---- Excel ----
+
+
+def record(kind: int, data: bytes = b"") -> bytes:
+    return struct.pack("<HH", kind, len(data)) + data
+
+
+def shared_strings(*texts: str) -> bytes:
+    body = b"".join(struct.pack("<HB", len(text), 1) + text.encode("utf-16-le") for text in texts)
+    return struct.pack("<II", len(texts), len(texts)) + body
+
+
+def workbook(cells: bytes, strings: bytes = b"", before: bytes = b"") -> dict[str, bytes]:
+    begin = record(0x0809, struct.pack("<HHHHII", 0x0600, 5, 0, 0, 0, 0))
+    styles = b"".join(record(0x00E0, struct.pack("<HH", 0, number).ljust(20, b"\0")) for number in (0, 14, 9))
+    globals_size = len(begin + before + styles + strings) + len(record(0x0085, bytes(8) + b"Sums")) + 4
+    sheet = record(0x0085, struct.pack("<IHBB", globals_size, 0, 4, 0) + b"Sums")
+    return {"Workbook": begin + before + styles + sheet + strings + record(0x0A) + begin + cells + record(0x0A)}
+
+
+def cell(kind: int, row: int, column: int, data: bytes, style: int = 0) -> bytes:
+    return record(kind, struct.pack("<HHH", row, column, style) + data)
+
+
+def test_cells_of_every_kind(tmp_path: Path) -> None:
+    cells = (
+        cell(0xFD, 0, 0, struct.pack("<I", 1))
+        + cell(0x0203, 0, 2, struct.pack("<d", 45292), style=1)
+        + cell(0x027E, 0, 3, struct.pack("<I", (25 << 2 | 3)), style=2)
+        + record(0xBD, struct.pack("<HHHIHIH", 1, 0, 0, 7 << 2 | 2, 0, 0x3FF00000, 1))
+        + cell(0x0205, 1, 2, b"\x01\x00")
+        + cell(0x0205, 1, 3, b"\x2a\x01")
+        + cell(0x0006, 1, 4, struct.pack("<d", 2.5) + bytes(8))
+        + cell(0x0006, 1, 5, b"\0\0\0\0\0\0\xff\xff" + bytes(8))
+        + record(0x0207, struct.pack("<HB", 4, 0) + b"text")
+        + cell(0x0204, 2, 0, struct.pack("<HB", 5, 0) + b"label")
+    )
+    found = blocks(tmp_path, workbook(cells, record(0xFC, shared_strings("no", "Name \u20ac"))), types.XLS)
+    assert kinds(found) == [
+        ("heading", "Sums"),
+        ("table_row", "Name \u20ac |  | 2024-01-01 | 25%"),
+        ("table_row", "7 | 1 | TRUE | #N/A | 2.5 | text"),
+        ("table_row", "label"),
+    ]
+    assert {block.page for block in found} == {1}
+
+
+def test_a_string_goes_on_in_the_next_record_in_another_width(tmp_path: Path) -> None:
+    first = struct.pack("<II", 2, 2) + struct.pack("<HB", 6, 0) + b"abc"
+    second = b"\x01" + "def".encode("utf-16-le") + struct.pack("<HB", 3, 0) + b"end"
+    strings = record(0xFC, first) + record(0x3C, second)
+    cells = cell(0xFD, 0, 0, struct.pack("<I", 0)) + cell(0xFD, 0, 1, struct.pack("<I", 1))
+    assert kinds(blocks(tmp_path, workbook(cells, strings), types.XLS))[1] == ("table_row", "abcdef | end")
+
+
+def test_text_boxes_follow_the_rows(tmp_path: Path) -> None:
+    box = record(0x01B6, bytes(10) + struct.pack("<H", 4).ljust(8, b"\0")) + record(0x3C, b"\0note")
+    cells = box + cell(0x0204, 0, 0, struct.pack("<HB", 1, 0) + b"a")
+    assert kinds(blocks(tmp_path, workbook(cells), types.XLS))[1:] == [("table_row", "a"), ("page_furniture", "note")]
+
+
+def test_an_encrypted_workbook(tmp_path: Path) -> None:
+    with pytest.raises(PasswordProtected):
+        blocks(tmp_path, workbook(b"", before=record(0x2F, bytes(4))), types.XLS)
+
+
+@pytest.mark.parametrize("count", [2, 10_000_000])
+def test_damaged_strings(tmp_path: Path, count: int) -> None:
+    strings = record(0xFC, struct.pack("<II", count, count) + struct.pack("<HB", 500, 1) + b"cut")
+    with pytest.raises(CorruptFile):
+        blocks(tmp_path, workbook(b"", strings), types.XLS)
+
+
+# ---- PowerPoint ----
+
+
+def atom(kind: int, data: bytes, instance: int = 0) -> bytes:
+    return struct.pack("<HHI", instance << 4, kind, len(data)) + data
+
+
+def container(kind: int, *inside: bytes, instance: int = 0) -> bytes:
+    data = b"".join(inside)
+    return struct.pack("<HHI", instance << 4 | 0xF, kind, len(data)) + data
+
+
+def text(kind: int, content: str) -> bytes:
+    return atom(3999, struct.pack("<I", kind)) + atom(4000, content.encode("utf-16-le"))
+
+
+def test_slides_as_the_last_save_has_them(tmp_path: Path) -> None:
+    persist = atom(1011, struct.pack("<IIIII", 2, 0, 0, 256, 0))
+    listing = container(4080, persist, text(0, "Title"), text(1, "Point one\rPoint two"))
+    notes_list = container(4080, atom(1011, struct.pack("<IIIII", 3, 0, 0, 9, 0)), instance=2)
+    stale = container(1006, text(4, "deleted draft"))
+    parts = [
+        container(1000, listing, notes_list),
+        container(1006, container(0xF00D, atom(3998, struct.pack("<I", 0))), container(0xF00D, text(4, "Box"))),
+        container(1008, atom(1009, struct.pack("<II", 256, 0)), container(0xF00D, text(2, "Say this"))),
+    ]
+    stream, offsets = stale, list[int]()
+    for part in parts:
+        offsets.append(len(stream))
+        stream += part
+    directory = len(stream)
+    stream += atom(6002, struct.pack("<IIII", 3 << 20 | 1, *offsets))
+    edit = len(stream)
+    stream += atom(4085, struct.pack("<IIIII", 0, 0, 0, directory, 1).ljust(28, b"\0"))
+    user = struct.pack("<HHIIII", 0, 4086, 20, 20, 0xE391C05F, edit)
+    found = blocks(tmp_path, {"PowerPoint Document": stream, "Current User": user}, types.PPT)
+    assert [(block.kind.value, block.text, block.page) for block in found] == [
+        ("heading", "Title", 1),
+        ("paragraph", "Point one", 1),
+        ("paragraph", "Point two", 1),
+        ("paragraph", "Box", 1),
+        ("page_furniture", "Say this", 1),
+    ]
+
+
+def test_a_presentation_without_its_directory(tmp_path: Path) -> None:
+    with pytest.raises(CorruptFile):
+        blocks(tmp_path, {"PowerPoint Document": b"x" * 50, "Current User": bytes(20)}, types.PPT)
+
+
+# ---- Word ----
+
+
+def word(content: str, lengths: tuple[int, ...], *, wide: bool = True) -> dict[str, bytes]:
+    """A document in one piece, without formatting."""
+    start = 0x600
+    data = content.encode("utf-16-le" if wide else "cp1252")
+    offset = start if wide else start * 2 | 0x4000_0000
+    pieces = struct.pack("<II", 0, len(content)) + struct.pack("<HIH", 0, offset, 0)
+    table = b"\x01\x02\x00xx\x02" + struct.pack("<I", len(pieces)) + pieces
+    header = bytearray(start)
+    struct.pack_into("<HH", header, 0, 0xA5EC, 0x00C1)
+    struct.pack_into("<H", header, 0x0A, 0x0200)
+    struct.pack_into("<8i", header, 0x4C, *lengths, *[0] * (8 - len(lengths)))
+    struct.pack_into("<II", header, 0x1A2, 0, len(table))
+    return {"WordDocument": bytes(header) + data, "1Table": table}
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_paragraphs_fields_and_stories(tmp_path: Path, *, wide: bool) -> None:
+    body = "Grüße\x0bhere\r\x13 HYPERLINK \x13 x \x14y\x15 \x14link\x15 text\x1eend\r"
+    note = "A note\r"
+    found = blocks(tmp_path, word(body + note, (len(body), len(note)), wide=wide), types.DOC)
+    assert kinds(found) == [
+        ("paragraph", "Grüße\nhere"),
+        ("paragraph", "link text-end"),
+        ("page_furniture", "A note"),
+    ]
+
+
+@pytest.mark.parametrize("cut", [{"1Table": b""}, {"WordDocument": b"\xec\xa5"}, {"WordDocument": bytes(2000)}])
+def test_damaged_documents(tmp_path: Path, cut: dict[str, bytes]) -> None:
+    with pytest.raises(FileError):
+        blocks(tmp_path, word("text\r", (5,)) | cut, types.DOC)
