@@ -10,7 +10,7 @@ from penstock.chunking.document import Block
 from penstock.errors import CorruptFile, NoText
 from penstock.parsing import media_type as types
 from penstock.parsing.formats import read
-from penstock.parsing.formats.layout import Layout, Line
+from penstock.parsing.formats.layout import Layout, Line, Page
 
 
 def pdf(pages: list[list[tuple[int, int, int, str]]]) -> bytes:
@@ -85,6 +85,20 @@ def test_reading_is_lazy(tmp_path: Path) -> None:
     assert next(reader).page == 1
 
 
+def test_form_fields_and_notes_are_read(tmp_path: Path) -> None:
+    annotations = (
+        "/Annots [<< /Type /Annot /Subtype /Widget /FT /Tx /T (name) /V (Ada Lovelace) /Rect [0 0 9 9] >> "
+        "<< /Type /Annot /Subtype /Widget /FT /Btn /V /Yes /Rect [0 0 9 9] >> "
+        "<< /Type /Annot /Subtype /Text /Contents (A remark) /Rect [0 0 9 9] >>] /Resources"
+    )
+    content = pdf([[(50, 700, 10, "Name:")]]).replace(b"/Resources", annotations.encode(), 1)
+    assert [(block.kind.value, block.text) for block in blocks(tmp_path, content)] == [
+        ("paragraph", "Name:"),
+        ("page_furniture", "Ada Lovelace"),
+        ("page_furniture", "A remark"),
+    ]
+
+
 # ---- layout ----
 
 
@@ -96,7 +110,7 @@ def line(
 
 def laid_out(*pages: list[Line], outline: dict[str, int] | None = None) -> list[tuple[str, int, str]]:
     layout = Layout(outline or {})
-    found = [block for number, lines in enumerate(pages, start=1) for block in layout.add_page(number, lines)]
+    found = [block for number, lines in enumerate(pages, start=1) for block in layout.add_page(Page(number, lines))]
     found += layout.finish()
     return [(block.kind.value, block.level, block.text) for block in found]
 

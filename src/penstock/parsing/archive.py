@@ -53,7 +53,7 @@ class Archive:
             with self._file.open(info) as stream:
                 yield io.BufferedReader(_Bounded(stream, info), 64 * 1024)
         except DAMAGE as error:
-            raise CorruptFile(f"The file is damaged: its part {name} cannot be read ({error}).") from error
+            raise CorruptFile(f"The file is damaged: its part {name} cannot be read.") from error
 
     def read(self, name: str, limit: int = MAX_WHOLE_BYTES) -> bytes:
         """All of one member. Raises `TooLarge` beyond `limit` bytes, else as `open` does."""
@@ -73,7 +73,7 @@ def open_archive(path: Path) -> Generator[Archive]:
     try:
         file = zipfile.ZipFile(path)
     except DAMAGE as error:
-        raise CorruptFile(f"The file is a damaged or incomplete zip container ({error}).") from error
+        raise CorruptFile("The file is damaged or incomplete: its zip container cannot be opened.") from error
     with file:
         _check_bounds(file.infolist())
         yield Archive(file)

@@ -44,7 +44,7 @@ class CompoundFile:
             self._read_tables()
             self.streams: dict[tuple[str, ...], Entry] = dict(self._walk())
         except (struct.error, IndexError, ValueError) as error:
-            raise CorruptFile(f"The file is a damaged or incomplete Office container ({error}).") from error
+            raise CorruptFile("The file is a damaged or incomplete Office container; save it again.") from error
 
     def __contains__(self, name: str) -> bool:
         """Whether there is a stream of this name at the top."""

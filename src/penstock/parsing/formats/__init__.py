@@ -74,7 +74,7 @@ def _read(path: Path, media_type: str, *, depth: int) -> Iterator[Block]:
     except FileError:
         raise
     except _DAMAGE as error:
-        raise CorruptFile(f"The file is damaged: it breaks the rules of {READABLE[media_type]} ({error}).") from error
+        raise CorruptFile(f"The file is damaged: it breaks the rules of {READABLE[media_type]}.") from error
     if not found:
         raise NoText
 

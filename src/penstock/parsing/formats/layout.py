@@ -58,10 +58,13 @@ class _Reading:
     """Of a table."""
 
 
-@dataclass
-class _Page:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page's lines in reading order, and what was written on it afterwards."""
+
     number: int
     lines: list[Line]
+    notes: list[str] = field(default_factory=list[str])
 
 
 @dataclass
@@ -72,13 +75,12 @@ class Layout:
     """Level of each title in the document's outline, case folded."""
     sizes: Counter[float] = field(default_factory=Counter[float])
     """Characters seen in each font size."""
-    previous: _Page | None = None
-    held: _Page | None = None
+    previous: Page | None = None
+    held: Page | None = None
 
-    def add_page(self, number: int, lines: list[Line]) -> Iterator[Block]:
-        for line in lines:
+    def add_page(self, page: Page) -> Iterator[Block]:
+        for line in page.lines:
             self.sizes[line.size] += len(line.text)
-        page = _Page(number, lines)
         if self.held:
             yield from self._blocks(self.held, page)
         self.previous, self.held = self.held, page
@@ -87,7 +89,7 @@ class Layout:
         if self.held:
             yield from self._blocks(self.held, None)
 
-    def _blocks(self, page: _Page, following: _Page | None) -> Iterator[Block]:
+    def _blocks(self, page: Page, following: Page | None) -> Iterator[Block]:
         headers, footers = _running(page, self.previous, following)
         for line in page.lines[:headers]:
             yield Block(line.text, BlockKind.PAGE_FURNITURE, page=page.number)
@@ -96,6 +98,8 @@ class Layout:
             yield _block(lines, page.number)
         for line in page.lines[last:]:
             yield Block(line.text, BlockKind.PAGE_FURNITURE, page=page.number)
+        for note in page.notes:
+            yield Block(note, BlockKind.PAGE_FURNITURE, page=page.number)
 
     def _readings(self, lines: Sequence[Line]) -> list[_Reading]:
         body_size = max(self.sizes, key=lambda size: (self.sizes[size], size), default=0.0) or 1.0
@@ -134,7 +138,7 @@ def _block(readings: Sequence[_Reading], page: int) -> Block:
     return Block(text, BlockKind.LIST_ITEM if _BULLET.match(text) else BlockKind.PARAGRAPH, page=page)
 
 
-def _running(page: _Page, *neighbours: _Page | None) -> tuple[int, int]:
+def _running(page: Page, *neighbours: Page | None) -> tuple[int, int]:
     """How many lines at the top and at the bottom are running headers and footers: those that a neighbour has, too."""
     tops, bottoms = _edges(page)
     other = [_edges(neighbour) for neighbour in neighbours if neighbour]
@@ -143,7 +147,7 @@ def _running(page: _Page, *neighbours: _Page | None) -> tuple[int, int]:
     return headers, min(footers, len(page.lines) - headers)
 
 
-def _edges(page: _Page) -> tuple[list[str], list[str]]:
+def _edges(page: Page) -> tuple[list[str], list[str]]:
     """Keys of the lines at the top and at the bottom, from the edge inwards; of a short page only the outermost."""
     count = EDGE_LINES if len(page.lines) > 3 * EDGE_LINES else 1
     return [_edge_key(line) for line in page.lines[:count]], [_edge_key(line) for line in page.lines[: -count - 1 : -1]]

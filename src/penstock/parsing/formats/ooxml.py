@@ -73,7 +73,7 @@ class Package:
         try:
             return etree.fromstring(self.read(part), _parser())
         except etree.LxmlError as error:
-            raise CorruptFile(f"The file is damaged: its part {part} is not sound XML ({error}).") from error
+            raise CorruptFile(f"The file is damaged: its part {part} is not sound XML.") from error
 
     def stream(self, part: str, *tags: str, starts: bool = False) -> Iterator[tuple[str, Element]]:
         """`(event, element)` for each element with one of the local names, while the part is being read.
@@ -86,7 +86,7 @@ class Package:
             try:
                 yield from etree.iterparse(stream, events=events, tag=names, resolve_entities=False, no_network=True)
             except (etree.LxmlError, *DAMAGE) as error:
-                raise CorruptFile(f"The file is damaged: its part {part} cannot be read ({error}).") from error
+                raise CorruptFile(f"The file is damaged: its part {part} cannot be read.") from error
 
 
 @contextmanager

@@ -23,13 +23,24 @@ import pypdfium2.raw as pdfium_c
 from penstock.chunking.document import Block
 from penstock.errors import CorruptFile, NoText, PasswordProtected
 from penstock.parsing.formats.cleaning import one_line
-from penstock.parsing.formats.layout import Layout, Line
+from penstock.parsing.formats.layout import Layout, Line, Page
 
 HYPHEN = "\ufffe"
 """PDFium's mark for a hyphen at a line's end; the line break after it is left out."""
+LONGEST_NOTE = 64 * 1024
+"""Bytes of one note or form field."""
 BOLD_WEIGHT = 600
 LONGEST_BOLD = 120
 """Characters; only lines that can be headings are asked for their font."""
+
+
+_NOTE_KEYS = {
+    pdfium_c.FPDF_ANNOT_WIDGET: b"V",
+    pdfium_c.FPDF_ANNOT_TEXT: b"Contents",
+    pdfium_c.FPDF_ANNOT_FREETEXT: b"Contents",
+}
+_UNSAID = frozenset({"Off", "Yes", "On"})
+"""Values of boxes to tick."""
 
 
 def read_pdf(path: Path) -> Iterator[Block]:
@@ -41,9 +52,9 @@ def read_pdf(path: Path) -> Iterator[Block]:
         layout = Layout(_outline(document))
         found = False
         for number in range(1, len(document) + 1):
-            lines = _page_lines(document, number)
-            found = found or bool(lines)
-            yield from layout.add_page(number, lines)
+            page = _read_page(document, number)
+            found = found or bool(page.lines or page.notes)
+            yield from layout.add_page(page)
         yield from layout.finish()
         if not found:
             raise NoText(_no_text(len(document)))
@@ -84,22 +95,45 @@ def _outline(document: pdfium.PdfDocument) -> dict[str, int]:
     return levels
 
 
-def _page_lines(document: pdfium.PdfDocument, number: int) -> list[Line]:
-    """The lines of a page; none for a page that cannot be loaded, of which a damaged file may have several."""
+def _read_page(document: pdfium.PdfDocument, number: int) -> Page:
+    """Empty for a page that cannot be loaded, of which a damaged file may have several."""
     try:
         page = document[number - 1]
     except pdfium.PdfiumError:
-        return []
+        return Page(number, [])
+    try:
+        return Page(number, _text_lines(page), list(_notes(page.raw)))
+    finally:
+        page.close()
+
+
+def _text_lines(page: pdfium.PdfPage) -> list[Line]:
     try:
         text_page = page.get_textpage()
     except pdfium.PdfiumError:
-        page.close()
         return []
     try:
         return list(_lines(text_page))
     finally:
         text_page.close()
-        page.close()
+
+
+def _notes(page: object) -> Iterator[str]:
+    """What was written on the page afterwards: values of form fields, comments. PDFium's text leaves them out."""
+    for at in range(pdfium_c.FPDFPage_GetAnnotCount(page)):
+        annotation = pdfium_c.FPDFPage_GetAnnot(page, at)
+        key = _NOTE_KEYS.get(pdfium_c.FPDFAnnot_GetSubtype(annotation))
+        text = _annotation_string(annotation, key) if key else ""
+        pdfium_c.FPDFPage_CloseAnnot(annotation)
+        if text and text not in _UNSAID:
+            yield text
+
+
+def _annotation_string(annotation: object, key: bytes) -> str:
+    size = min(pdfium_c.FPDFAnnot_GetStringValue(annotation, key, None, 0), LONGEST_NOTE)
+    buffer = (ctypes.c_ushort * (size // 2 + 1))()
+    pdfium_c.FPDFAnnot_GetStringValue(annotation, key, buffer, size)
+    return bytes(buffer).decode("utf-16-le", "replace").partition("\0")[0].strip()
 
 
 def _lines(text_page: pdfium.PdfTextPage) -> Iterator[Line]:
