@@ -49,6 +49,16 @@ def test_heading_levels() -> None:
     assert [(block.text, block.level) for block in blocks] == [("a", 1), ("b", 2), ("c", 6)]
 
 
+def test_ordered_lists_are_numbered() -> None:
+    assert kinds("<ol start=3><li>a<ul><li>inner</ul><li><p>b</p><p>more</p></ol><ul><li>c</ul>") == [
+        ("list_item", "3. a"),
+        ("list_item", "inner"),
+        ("list_item", "4. b"),
+        ("paragraph", "more"),
+        ("list_item", "c"),
+    ]
+
+
 def test_tables() -> None:
     assert kinds(
         "<table><tr><th>Name<th>Age</tr><tr><td>Ada</td><td>36</td></tr><tr><td></td><td>41</td><td>x</td></tr>"

@@ -27,6 +27,7 @@ _BLOCKS = frozenset(
     }
 )  # fmt: skip
 _KINDS = {"li": BlockKind.LIST_ITEM, "dd": BlockKind.LIST_ITEM, "pre": BlockKind.CODE}
+_LISTS = frozenset({"ol", "ul", "menu", "dir", "dl"})
 _LAYOUT = frozenset({"table", "ul", "ol", "pre", "form", *_HEADINGS})
 """What makes a table cell a part of the page's layout instead of a value."""
 _BREAK = "\x1f"
@@ -80,6 +81,10 @@ class _Page:
     size: int = 0
     kind: BlockKind = BlockKind.PARAGRAPH
     level: int = 0
+    label: str = ""
+    """Number of the list item that begins with the next text; the page shows it but does not hold it."""
+    lists: list[int | None] = field(default_factory=list[int | None])
+    """For each open list the number of its last item; None where items have no numbers."""
     rows: list[_Row] = field(default_factory=list[_Row])
     unseen: list[bool] = field(default_factory=list[bool])
     """For each open element, whether it and all inside it are invisible."""
@@ -103,6 +108,8 @@ class _Page:
             self._end_cell()
         elif tag in _BLOCKS or tag in _HEADINGS or tag in _KINDS or tag == "title":
             self._boundary()
+        if tag in _LISTS and self.lists:
+            self.lists.pop()
 
     def data(self, data: str) -> None:
         if self._hidden:
@@ -124,7 +131,8 @@ class _Page:
         self.held, self.size = [], 0
         if text.strip():
             shown = text.strip("\n") if self.kind is BlockKind.CODE else _with_breaks(text)
-            self.ready.append(Block(shown, self.kind, self.level))
+            self.ready.append(Block(self.label + shown, BlockKind.LIST_ITEM if self.label else self.kind, self.level))
+            self.label = ""
 
     @property
     def _hidden(self) -> bool:
@@ -150,6 +158,16 @@ class _Page:
             self._boundary(BlockKind.HEADING, _HEADINGS[tag])
         elif tag in _BLOCKS or tag in _KINDS:
             self._boundary(_KINDS.get(tag, BlockKind.PARAGRAPH), layout=tag in _LAYOUT)
+            self._count(tag, attributes)
+
+    def _count(self, tag: str, attributes: Mapping[str, str]) -> None:
+        """Numbers the items of ordered lists."""
+        if tag in _LISTS:
+            start = attributes.get("start", "1")
+            self.lists.append(int(start) - 1 if tag == "ol" and start.isdecimal() else None)
+        elif tag == "li" and self.lists and self.lists[-1] is not None:
+            self.lists[-1] += 1
+            self.label = f"{self.lists[-1]}. "
 
     def _boundary(self, kind: BlockKind = BlockKind.PARAGRAPH, level: int = 0, *, layout: bool = False) -> None:
         """A Block ends here and another begins, unless we are inside a table cell that is a plain value."""
