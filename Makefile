@@ -4,7 +4,7 @@ BIN := .venv/bin
 CODE := src tests benchmarks examples
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo check test lint types contracts fast bench bench-compare fidelity chaos lock format clean
+.PHONY: help demo check test lint types contracts fast bench lock format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,11 @@ fast: .venv/installed
 format: .venv/installed  ## put the code in order
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
+
+bench: .venv/installed  ## filings end to end beside LlamaIndex: ratio and cosine (4 minutes, wants the machine to itself)
+	$(BIN)/python benchmarks/peers/install.py
+	$(BIN)/python benchmarks/end_to_end.py
+	$(BIN)/python benchmarks/plot.py
 
 lock: .venv/installed  ## renew requirements.lock: pins and hashes, no addresses
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra model --group dev \

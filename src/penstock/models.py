@@ -148,7 +148,7 @@ class EmbedRequest(Value):
 
 Message = IngestRequest | EmbedRequest
 
-MESSAGE_TYPES: dict[str, type[IngestRequest] | type[EmbedRequest]] = {
+MESSAGE_TYPES: dict[str, type[IngestRequest | EmbedRequest]] = {
     INGEST_QUEUE: IngestRequest,
     EMBEDDING_QUEUE: EmbedRequest,
 }
