@@ -19,7 +19,7 @@ from real_servers import RunningServer, redis_command, redis_in, wait_until
 
 from penstock.errors import ServiceUnavailable
 from penstock.models import INGEST_QUEUE
-from penstock.queues.port import Queues
+from penstock.queues.port import Queues, Retry
 from penstock.queues.redis import RedisQueues
 from penstock.settings import QueueSettings
 
@@ -129,15 +129,39 @@ async def test_a_worker_outlives_a_redis_that_is_killed_and_comes_back(private_r
     await worker.close()
 
 
+async def test_a_message_whose_worker_could_not_settle_it_is_not_held_for_ever(private_redis: RunningServer) -> None:
+    """The heartbeat would renew its lease as long as the worker lives, and nobody would work on it."""
+    worker, publisher = queues_at(private_redis.url, "worker"), queues_at(private_redis.url, "api")
+    await publisher.open()
+    recorder = Recorder(verdicts=[Retry(0.1)], gate=asyncio.Event())
+    async with consuming(worker, recorder):
+        await publisher.publish(INGEST_QUEUE, [request()])
+        await eventually(lambda: recorder.seen)
+        private_redis.kill()
+        assert recorder.gate is not None
+        recorder.gate.set()
+        private_redis.start()
+
+        async def empty() -> bool:
+            try:
+                return (await publisher.depths())[INGEST_QUEUE].oldest_seconds is None
+            except ServiceUnavailable:
+                return False
+
+        await eventually_async(empty, seconds=30)
+    await publisher.close()
+    await worker.close()
+
+
 async def test_a_message_that_is_none_of_ours_becomes_a_dead_letter(redis_url: str) -> None:
     queues = queues_at(redis_url, "worker")
     await queues.open()
-    for body in ('{"version": 99}', "not json"):
-        redis_command(redis_url, "XADD", INGEST_QUEUE, "*", "__data__", body)
+    for field, body in (("__data__", '{"version": 99}'), ("__data__", "not json"), ("odd", "field"), ("__data__", "")):
+        redis_command(redis_url, "XADD", INGEST_QUEUE, "*", field, body)
     recorder = Recorder()
 
     async def buried() -> bool:
-        return (await queues.depths())[INGEST_QUEUE].dead_letters == 2
+        return (await queues.depths())[INGEST_QUEUE].dead_letters == 4
 
     async with consuming(queues, recorder):
         await eventually_async(buried)

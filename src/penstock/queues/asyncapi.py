@@ -10,8 +10,8 @@ from faststream.specification.base import Specification
 from pydantic import SecretStr
 
 from penstock.models import QUEUES, Message
-from penstock.queues.redis import subscribe
 from penstock.queues.redis_leases import Leases
+from penstock.queues.redis_session import subscribe
 from penstock.settings import mask
 
 

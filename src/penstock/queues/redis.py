@@ -1,10 +1,10 @@
 """Queues on Redis Streams, published and consumed through FastStream.
 
 One stream and one consumer group for each queue. FastStream 0.7 has no lease, no retry delay and no
-dead letters for streams; `redis_leases.py` has, and `_Session` joins the two:
+dead letters for streams; `redis_leases.py` has, and `redis_session.py` joins the two:
 
 - the group exists, at `0`, before FastStream would create it at `$`;
-- a heartbeat renews the leases of all messages that this process holds;
+- a heartbeat renews the leases of all messages that this process works on;
 - a second subscriber takes over messages whose lease ran out, whoever held them;
 - when Redis comes back empty, FastStream's subscribers stop for good: a new session begins.
 """
@@ -15,42 +15,29 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import structlog
-from fast_depends.exceptions import ValidationError
-from faststream import AckPolicy, BaseMiddleware
-from faststream.message import StreamMessage
-from faststream.redis import RedisBroker, StreamSub
-from faststream.redis.annotations import RedisStreamMessage
-from faststream.redis.subscriber.usecases import LogicSubscriber
+from faststream.redis import RedisBroker
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from penstock.errors import InvalidRequest, ServiceUnavailable
 from penstock.models import MESSAGE_TYPES, QUEUES, DeadLetter, Message, QueueDepth
-from penstock.queues.port import Bury, Delivery, Done, Handler, Retry, Verdict
-from penstock.queues.redis_leases import GROUP, RETURNED, Leases, Pending, dead_letters_of, published_at
+from penstock.queues.port import Handler
+from penstock.queues.redis_leases import GROUP, RETURNED, Leases, dead_letters_of, published_at
+from penstock.queues.redis_session import Session
+from penstock.queues.waiting import wait
 from penstock.settings import QueueSettings
 
 log = structlog.get_logger()
 
-Deliver = Callable[[Message, str], Awaitable[None]]
-"""What becomes of a message and its id."""
-Refuse = Callable[[object, str, str], Awaitable[None]]
-"""What becomes of a body that is no message, its id, and the problem."""
-
 SILENT = logging.getLogger("penstock.queues.faststream")
 """FastStream logs each failed read; `consume` says once that the queue is away."""
 SILENT.setLevel(logging.CRITICAL + 1)
-BLOCK_MS = 2_000
-"""XREADGROUP waits so long for a message; a new one wakes it at once."""
-TAKEOVER_POLL_MS = 500
-"""How often an idle worker looks for messages whose lease ran out."""
 ENTRY_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 """Redis answers anything else as a range, or with an error that would pass for one of its own."""
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -84,14 +71,14 @@ class RedisQueues:
     async def consume(self, queue: str, handler: Handler, *, concurrency: int, stop: asyncio.Event) -> None:
         away = False
         while not stop.is_set():
-            session = _Session(self._leases(queue), handler, self._url, concurrency, self._drain_seconds)
+            broker = RedisBroker(self._url, graceful_timeout=self._drain_seconds, logger=SILENT)
             try:
-                await session.run(stop)
+                await Session(broker, self._leases(queue), handler, concurrency).run(stop)
             except (RedisError, OSError, TimeoutError) as error:
                 if not away:
                     log.warning("queue is away; waiting for it", queue=queue, error=str(error))
                 away = True
-                await _wait(stop, 1.0)
+                await wait(stop, 1.0)
             else:
                 away = False
                 if not stop.is_set():
@@ -167,157 +154,12 @@ class RedisQueues:
         return Leases(self._client, queue, self._worker, self._settings.lease_seconds)
 
 
-@dataclass(slots=True)
-class _Session:
-    """One connection's worth of consuming one queue."""
-
-    leases: Leases
-    handler: Handler
-    url: str
-    concurrency: int
-    drain_seconds: float
-
-    async def run(self, stop: asyncio.Event) -> None:
-        await self.leases.create_group()
-        broker = RedisBroker(self.url, graceful_timeout=self.drain_seconds, logger=SILENT)
-        subscribers = subscribe(broker, self.leases, self._deliver, concurrency=self.concurrency, refuse=self._refuse)
-        await broker.start()
-        try:
-            # FastStream stops a subscriber for good when its group is gone, because Redis came back empty.
-            while not stop.is_set() and all(subscriber.running for subscriber in subscribers):
-                await self.leases.renew()
-                await _wait(stop, min(1.0, self.leases.lease_seconds / 3))
-        finally:
-            await self._stop(broker)
-
-    async def _stop(self, broker: RedisBroker) -> None:
-        """Finish what is at work, within the drain limit, with its leases alive; give the rest back."""
-        heartbeat = asyncio.create_task(self._beat())
-        try:
-            await broker.stop()
-        finally:
-            heartbeat.cancel()
-        for pending in await self.leases.held():
-            await self.leases.give_back(pending, burns_attempt=False)
-
-    async def _beat(self) -> None:
-        while True:
-            await self.leases.renew()
-            await asyncio.sleep(self.leases.lease_seconds / 3)
-
-    async def _deliver(self, message: Message, message_id: str) -> None:
-        pending = await self.leases.find(message_id)
-        if pending is None:
-            return  # Taken over while it was read ahead: it is another worker's now.
-        delivery = Delivery(
-            queue=self.leases.stream,
-            message=message,
-            attempt=pending.deliveries,
-            published_at=published_at(message_id),
-            worker=self.leases.consumer,
-        )
-        await self._obey(await self.handler(delivery), pending, message)
-
-    async def _obey(self, verdict: Verdict, pending: Pending, message: Message) -> None:
-        if isinstance(verdict, Done):
-            # Also when the lease was lost meanwhile: the work is committed, nobody needs to do it again.
-            await self.leases.acknowledge(pending.message_id)
-        elif await self.leases.find(pending.message_id) is None:
-            log.warning("lease was lost", queue=self.leases.stream, message_id=pending.message_id)
-        elif isinstance(verdict, Retry):
-            await self.leases.give_back(pending, delay=verdict.delay, burns_attempt=verdict.burns_attempt)
-        else:
-            await self._bury(pending, verdict, message.model_dump(mode="json"))
-
-    async def _refuse(self, body: object, message_id: str, problem: str) -> None:
-        """A message that is not one of ours would come back for ever: keep it where a person sees it."""
-        log.error("message cannot be read", queue=self.leases.stream, message_id=message_id, problem=problem)
-        if pending := await self.leases.find(message_id):
-            await self._bury(pending, Bury("invalid_message", problem), {"unreadable": repr(body)[:1000]})
-
-    async def _bury(self, pending: Pending, verdict: Bury, message: dict[str, Any]) -> None:
-        await self.leases.bury(
-            pending.message_id,
-            {
-                "code": verdict.code,
-                "reason": verdict.reason,
-                "attempts": pending.deliveries,
-                "worker": self.leases.consumer,
-                "first_at": published_at(pending.message_id).isoformat(),
-                "last_at": datetime.now(UTC).isoformat(),
-                "message": message,
-            },
-        )
-
-
-def subscribe(
-    broker: RedisBroker, leases: Leases, deliver: Deliver, *, concurrency: int, refuse: Refuse | None = None
-) -> list[LogicSubscriber]:
-    """Two subscribers on one queue: one reads what is new, one takes over what was left behind.
-
-    Each reads one message at a time (`max_records`): without it FastStream would take the whole
-    stream into one worker's hands, and no other could help.
-    """
-    fresh = StreamSub(
-        leases.stream, group=GROUP, consumer=leases.consumer, polling_interval=BLOCK_MS, max_records=1, last_id=">"
-    )
-    left_behind = StreamSub(
-        leases.stream,
-        group=GROUP,
-        consumer=leases.consumer,
-        polling_interval=TAKEOVER_POLL_MS,
-        min_idle_time=round(leases.lease_seconds * 1000),
-    )
-    if refuse is not None:
-        broker.add_middleware(_refusing(refuse))
-    subscribers: list[LogicSubscriber] = []
-    for source, documented in ((fresh, True), (left_behind, False)):
-        subscriber = broker.subscriber(
-            stream=source,
-            ack_policy=AckPolicy.MANUAL,
-            max_workers=concurrency,
-            title=leases.stream,
-            description=MESSAGE_TYPES[leases.stream].__doc__,
-            include_in_schema=documented,
-        )
-        subscriber(_on_message(deliver, MESSAGE_TYPES[leases.stream]))
-        subscribers.append(subscriber)
-    return subscribers
-
-
-def _on_message(deliver: Deliver, message_type: type[Message]) -> Callable[..., Awaitable[None]]:
-    async def on_message(body: Any, message: Any) -> None:
-        await deliver(body, message.raw_message["message_ids"][0].decode())
-
-    # FastStream reads the annotations: it validates the body by them and documents it in AsyncAPI.
-    on_message.__annotations__ = {"body": message_type, "message": RedisStreamMessage, "return": None}
-    return on_message
-
-
-def _refusing(refuse: Refuse) -> type[BaseMiddleware]:
-    class RefuseUnreadable(BaseMiddleware):
-        async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: StreamMessage[Any]) -> Any:
-            try:
-                return await call_next(msg)
-            except (ValidationError, ValueError) as error:
-                message_id: bytes = msg.raw_message["message_ids"][0]
-                await refuse(msg.body, message_id.decode(), " ".join(str(error).split()))
-
-    return RefuseUnreadable
-
-
 @asynccontextmanager
 async def _translated() -> AsyncGenerator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
         raise ServiceUnavailable(f"The queue does not answer: {error}") from error
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Until the event, but not longer."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
 
 
 def _published(entry_id: bytes) -> datetime:

@@ -14,6 +14,7 @@ import uvloop
 from penstock.errors import ServiceUnavailable
 from penstock.pipeline.recover import recover
 from penstock.queues.policy import RetryPolicy
+from penstock.queues.waiting import wait
 from penstock.services import Services, open_services
 from penstock.settings import QueueSettings, Settings
 from penstock.workers.attempt import Step, attempting
@@ -54,15 +55,15 @@ async def _run(role: Role, settings: Settings) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
     async with _answering(health, settings):
-        wait = FIRST_WAIT
+        pause = FIRST_WAIT
         while not stop.is_set():
             try:
                 await _work(role, settings, stop, health)
             except ServiceUnavailable as error:
-                if wait == FIRST_WAIT:
+                if pause == FIRST_WAIT:
                     log.warning("waiting for a service", reason=error.message)
-                await _sleep(stop, wait)
-                wait = min(2 * wait, LONGEST_WAIT)
+                await wait(stop, pause)
+                pause = min(2 * pause, LONGEST_WAIT)
     log.info("stopped")
 
 
@@ -115,10 +116,4 @@ async def _recover(services: Services, stop: asyncio.Event) -> None:
             RECOVERED.inc(await recover(database=services.database, queues=services.queues))
         except ServiceUnavailable as error:
             log.debug("cannot look for lost files now", reason=error.message)
-        await _sleep(stop, services.settings.worker.recover_seconds)
-
-
-async def _sleep(stop: asyncio.Event, seconds: float) -> None:
-    """Until the stop, but not longer."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
+        await wait(stop, services.settings.worker.recover_seconds)
