@@ -304,18 +304,6 @@ def raw_pages(path: Path) -> Iterator[str]:
     document.close()
 
 
-def test_pdf_speed() -> None:
-    """At least half of the raw text's speed."""
-    path = next((CORPORA / "filings").glob("*10K.pdf"))
-    start = time.perf_counter()
-    raw = sum(len(page) for page in raw_pages(path))
-    middle = time.perf_counter()
-    ours = sum(len(block.text) for block in read(path, PDF))
-    end = time.perf_counter()
-    report(f"pdf: raw {raw / (middle - start):.0f} characters/s, ours {ours / (end - middle):.0f}")
-    assert (middle - start) / (end - middle) > 0.4  # 0.5 on a quiet machine
-
-
 VECTORS = CORPORA / "oracles/markitdown_vectors.jsonl"
 
 

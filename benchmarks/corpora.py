@@ -1,0 +1,136 @@
+"""Hand the corpora in as a user would and print what became of each format, and what memory it took.
+
+Two runs: the good files (`formats/` and `docs/`), then the hostile ones together with a hundred good ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from penstock_run import PENSTOCK, BenchmarkError, RunningPenstock, running_penstock
+from rich.console import Console
+from rich.table import Table
+
+from penstock.local.data_folder import find_data_folder
+from penstock.local.run_state import read_state
+
+ROOT = Path(__file__).resolve().parents[1]
+CORPORA = Path(os.environ.get("PENSTOCK_CORPORA", ROOT.parent / "shared" / "corpora"))
+GOOD_FILES = 100
+SAMPLE_SECONDS = 0.05
+console = Console()
+
+
+@dataclass
+class Peaks:
+    """The most memory that the processes of each role held together, bytes, and who ran."""
+
+    bytes_by_role: Counter[str] = field(default_factory=Counter[str])
+    pids_by_role: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
+
+
+@contextmanager
+def watching_memory(penstock: RunningPenstock) -> Generator[Peaks]:
+    """Samples the resident memory of Ingesters, their parser children, Embedders and the API while the block runs."""
+    state = read_state(find_data_folder(penstock.data))
+    if state is None:
+        raise BenchmarkError("Penstock does not run any more")
+    peaks, stop = Peaks(), threading.Event()
+    supervisor = psutil.Process(state.supervisor.pid)
+    watcher = threading.Thread(target=_watch, args=(supervisor, peaks, stop), daemon=True)
+    watcher.start()
+    try:
+        yield peaks
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def _watch(supervisor: psutil.Process, peaks: Peaks, stop: threading.Event) -> None:
+    while not stop.wait(SAMPLE_SECONDS):
+        now: Counter[str] = Counter()
+        for process in supervisor.children(recursive=True):
+            try:
+                role = _role(process.cmdline())
+                now[role] += process.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+            peaks.pids_by_role.setdefault(role, set()).add(process.pid)
+        peaks.bytes_by_role |= now
+
+
+def _role(command: Sequence[str]) -> str:
+    last = command[-1] if command else ""
+    return {"penstock.parsing.child": "parser children"}.get(last, last if "penstock" in command else "servers")
+
+
+def add(penstock: RunningPenstock, *folders: Path) -> tuple[list[dict[str, Any]], float]:
+    """`penstock add --recursive --json` and its seconds."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        [*PENSTOCK, "add", *map(str, folders), "--recursive", "--json"],
+        env=dict(os.environ) | {"PENSTOCK_URL": str(penstock.http.base_url)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()], time.perf_counter() - began
+
+
+def outcomes(added: Sequence[dict[str, Any]], title: str) -> Table:
+    """A row for each ending of a name: how many complete, and the codes of the others."""
+    table = Table("format", "files", "complete", "failed with", title=title, title_justify="left")
+    by_format: dict[str, list[str]] = {}
+    for line in added:
+        code = line["error"]["code"] if line["error"] else line["status"]
+        by_format.setdefault(Path(line["name"]).suffix.lower() or "(none)", []).append(code)
+    for suffix, codes in sorted(by_format.items(), key=lambda item: -len(item[1])):
+        counts = Counter(codes)
+        complete = counts.pop("complete", 0)
+        table.add_row(suffix, str(len(codes)), str(complete), ", ".join(f"{code} {n}" for code, n in counts.items()))
+    return table
+
+
+def report(added: Sequence[dict[str, Any]], seconds: float, peaks: Peaks, title: str) -> None:
+    statuses = Counter(line["status"] for line in added)
+    console.print(outcomes(added, f"{title}: {len(added)} files in {seconds:.1f} s, {dict(statuses)}"))
+    for role in ("api", "ingester", "parser children", "embedder"):
+        pids = len(peaks.pids_by_role.get(role, ()))
+        console.print(f"  {role}: at most {peaks.bytes_by_role[role] / 2**20:.0f} MiB, {pids} processes in all")
+
+
+def main() -> int:
+    if not CORPORA.is_dir():
+        raise BenchmarkError(f"There are no corpora in {CORPORA}; PENSTOCK_CORPORA names another place")
+    with running_penstock() as penstock:
+        with watching_memory(penstock) as peaks:
+            added, seconds = add(penstock, CORPORA / "formats", CORPORA / "docs")
+        report(added, seconds, peaks, "formats/ and docs/")
+    with running_penstock() as penstock, tempfile.TemporaryDirectory() as folder:
+        good = Path(folder) / "good"
+        good.mkdir()
+        for n in range(GOOD_FILES):
+            (good / f"note-{n}.md").write_text(f"# Note {n}\n\n" + f"Gauge {n} was read by the night shift. " * 40)
+        with watching_memory(penstock) as peaks:
+            added, seconds = add(penstock, good, CORPORA / "hostile")
+        report(added, seconds, peaks, f"hostile/ and {GOOD_FILES} good files")
+        spared = [line for line in added if line["name"].startswith("good/") and line["status"] == "complete"]
+        console.print(f"  good files complete: {len(spared)} of {GOOD_FILES}")
+    return 0 if len(spared) == GOOD_FILES else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
