@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 CODE := src tests benchmarks examples
 export UV_PYTHON_DOWNLOADS := never
+# As pip does: behind a company's proxy only the system knows its certificate.
+export UV_SYSTEM_CERTS := true
 
 .PHONY: help demo check test lint types contracts fast bench lock format clean
 

@@ -16,11 +16,12 @@ import anyio.to_thread
 from penstock.database.connection import Database
 from penstock.database.embeddings import register_model
 from penstock.database.migrate import migrate
-from penstock.database.search import ModelIndex
+from penstock.database.search import ModelIndex, text_search_languages
 from penstock.embedding import open_engine
 from penstock.embedding.batcher import Batcher
 from penstock.embedding.chunk_recipe import recipe
 from penstock.embedding.port import EmbeddingEngine
+from penstock.errors import InvalidSettings
 from penstock.objects import ObjectStore
 from penstock.parsing.pool import ParserPool
 from penstock.queues.port import Queues
@@ -59,6 +60,7 @@ async def open_services(settings: Settings, *, role: str) -> AsyncGenerator[Serv
     await anyio.to_thread.run_sync(migrate, settings.database)
     database = await Database.open(settings.database)
     try:
+        await _check_language(database, settings.search.language)
         queues = await open_queues(settings.queue, worker=worker, drain_seconds=settings.worker.drain_seconds)
         try:
             yield Services(settings, worker, database, ObjectStore.open(settings.object_store), queues)
@@ -66,6 +68,14 @@ async def open_services(settings: Settings, *, role: str) -> AsyncGenerator[Serv
             await queues.close()
     finally:
         await database.close()
+
+
+async def _check_language(database: Database, language: str) -> None:
+    """Every Chunk would fail on a text search configuration that the database does not have."""
+    async with database.transaction() as rows:
+        known = await text_search_languages(rows)
+    if language not in known:
+        raise InvalidSettings(f"PENSTOCK_SEARCH_LANGUAGE is {language!r}: allowed are {', '.join(known)}")
 
 
 async def open_queues(settings: QueueSettings, *, worker: str, drain_seconds: float) -> Queues:

@@ -21,17 +21,35 @@ class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _checked_scheme(url: SecretStr, known: tuple[str, ...]) -> SecretStr:
+    if urlsplit(url.get_secret_value()).scheme not in known:
+        raise ValueError(f"allowed are {', '.join(f'{scheme}://…' for scheme in known)}")
+    return url
+
+
 class DatabaseSettings(Group):
     url: SecretStr = Field(
         default=SecretStr("postgresql://localhost/penstock"),
         description="PostgreSQL 15 or newer with pgvector 0.8 or newer.",
     )
+
+    @field_validator("url")
+    @classmethod
+    def _known_scheme(cls, url: SecretStr) -> SecretStr:
+        return _checked_scheme(url, ("postgresql", "postgres"))
+
     pool_size: int = Field(default=8, ge=1, le=100, description="Most connections of one process.")
     connect_timeout_seconds: float = Field(default=10, gt=0, description="Wait this long for a connection.")
 
 
 class QueueSettings(Group):
     url: SecretStr = Field(default=SecretStr("redis://localhost:6379/0"), description="redis://, rediss:// or unix://.")
+
+    @field_validator("url")
+    @classmethod
+    def _known_scheme(cls, url: SecretStr) -> SecretStr:
+        return _checked_scheme(url, ("redis", "rediss", "unix"))
+
     lease_seconds: float = Field(
         default=15, ge=1, le=3600, description="A worker that is silent for so long loses its messages to another."
     )

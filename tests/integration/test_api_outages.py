@@ -158,7 +158,9 @@ def test_an_object_store_that_is_full_or_gone(migrated_url: str, redis_url: str,
         assert add(api).status_code == 202
 
 
-def test_a_model_that_is_away_stops_only_search(migrated_url: str, redis_url: str, tmp_path: Path) -> None:
+def test_a_model_that_is_away_stops_only_searches_that_need_it(
+    migrated_url: str, redis_url: str, tmp_path: Path
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
     settings = {"EMBEDDING_URL": url, "EMBEDDING_MODEL": "remote", "EMBEDDING_MAX_TOKENS": "100"}
@@ -167,6 +169,7 @@ def test_a_model_that_is_away_stops_only_search(migrated_url: str, redis_url: st
         assert add(api).status_code == 202
         assert checks(api)["embedding"] != "ok"
         assert_away(api.http.post("/search", json={"query": "x"}))
+        assert api.http.post("/search", json={"query": "x", "mode": "text"}).json() == []
 
 
 def test_an_installation_that_cannot_work_ends_with_its_exit_status(

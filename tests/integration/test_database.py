@@ -17,8 +17,9 @@ from penstock.database.connection import Database
 from penstock.database.embeddings import register_model
 from penstock.database.migrate import migrate, migrations
 from penstock.database.statements import statement
-from penstock.errors import SchemaMismatch, ServiceUnavailable
-from penstock.settings import DatabaseSettings
+from penstock.errors import InvalidSettings, SchemaMismatch, ServiceUnavailable
+from penstock.services import open_services
+from penstock.settings import DatabaseSettings, load_settings
 
 
 def settings(url: str) -> DatabaseSettings:
@@ -69,6 +70,19 @@ async def test_a_model_has_one_id_and_one_index_of_its_own(migrated_url: str) ->
     await database.close()
     assert len(definitions) == 2
     assert "vector(16)" in definitions[1] or "vector(16)" in definitions[0]
+
+
+async def test_a_language_that_the_database_does_not_know_is_named_at_start(migrated_url: str, redis_url: str) -> None:
+    chosen = load_settings(
+        {
+            "PENSTOCK_DATABASE_URL": migrated_url,
+            "PENSTOCK_QUEUE_URL": redis_url,
+            "PENSTOCK_SEARCH_LANGUAGE": "klingon",
+        }
+    )
+    with pytest.raises(InvalidSettings, match=r"PENSTOCK_SEARCH_LANGUAGE is 'klingon': allowed are arabic, .*english"):
+        async with open_services(chosen, role="test"):
+            pass
 
 
 def test_every_statement_is_named_used_and_explained() -> None:

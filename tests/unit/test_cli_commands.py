@@ -324,7 +324,7 @@ def test_files_are_listed_over_all_pages(run: Run, tmp_path: Path, api: ApiInMem
     assert len(json.loads(run("files", "--json").stdout)) == 131
     [bad] = json.loads(run("files", "--status", "failed", "--json").stdout)
     assert bad["name"] == f"{tmp_path.name}/bad.md"
-    assert "failed (no_text)" in run("files", "--status", "failed").stdout
+    assert "\tno_text: " in run("files", "--status", "failed").stdout
     assert json.loads(run("files", "--status", "queued", "--json").stdout) == []
 
 

@@ -31,6 +31,8 @@ def test_each_setting_is_read_from_its_variable() -> None:
         ("PENSTOCK_QUEUE_MAX_ATTEMPTS", "zero", "PENSTOCK_QUEUE_MAX_ATTEMPTS is 'zero'"),
         ("PENSTOCK_QUEUE_MAX_ATTEMPTS", "0", "greater than or equal to 1"),
         ("PENSTOCK_LOG_FORMAT", "xml", "'text' or 'json'"),
+        ("PENSTOCK_DATABASE_URL", "foo", "allowed are postgresql://…"),
+        ("PENSTOCK_QUEUE_URL", "http://host", "allowed are redis://…"),
         ("PENSTOCK_OBJECT_STORE_URL", "ftp://host", "allowed are file://…, s3://…, gs://…, az://…"),
     ],
 )

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from penstock.api.metrics import RequestMetrics
 from penstock.api.opening import Opening
 from penstock.api.readiness import Readiness
-from penstock.services import Embedding, Services
+from penstock.services import Services
 from penstock.settings import Settings
 
 
@@ -25,10 +25,6 @@ def _services(opening: Annotated[Opening, Depends(_opening)]) -> Services:
     return opening.services
 
 
-async def _embedding(opening: Annotated[Opening, Depends(_opening)]) -> Embedding:
-    return await opening.wait_for_embedding()
-
-
 def _readiness(request: Request) -> Readiness:
     return request.app.state.readiness
 
@@ -42,5 +38,5 @@ ReadinessNow = Annotated[Readiness, Depends(_readiness)]
 RequestMetricsNow = Annotated[RequestMetrics, Depends(_request_metrics)]
 OpenServices = Annotated[Services, Depends(_services)]
 """503 while they are not."""
-OpenEmbedding = Annotated[Embedding, Depends(_embedding)]
-"""Waits a little for the model, then 503."""
+OpeningNow = Annotated[Opening, Depends(_opening)]
+"""For what needs the model only sometimes."""

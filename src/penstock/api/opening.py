@@ -52,6 +52,8 @@ class Opening:
 
     async def wait_for_embedding(self) -> Embedding:
         """The engine, as soon as it is there. Raises `ServiceUnavailable` where that takes too long."""
+        if self._is_away:
+            return self.embedding
         try:
             async with asyncio.timeout(EMBEDDING_PATIENCE_SECONDS):
                 await self._embedding_opened.wait()
@@ -74,9 +76,12 @@ class Opening:
     async def _open(self, opened: AsyncExitStack, opener: Callable[[], AbstractAsyncContextManager[T]]) -> T:
         for pause in _pauses():
             try:
-                return await opened.enter_async_context(opener())
+                found = await opened.enter_async_context(opener())
             except ServiceUnavailable as error:
                 self._note(error)
+            else:
+                self._is_away = False
+                return found
             await asyncio.sleep(pause)
         raise AssertionError("the pauses never end")
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import Field
 
-from penstock.api.dependencies import OpenEmbedding, OpenServices
+from penstock.api.dependencies import OpeningNow, OpenServices
 from penstock.api.examples import HIT, answered
 from penstock.api.fields import Body, Metadata, Query, Text
 from penstock.api.problems import documented
@@ -51,13 +51,14 @@ class SearchRequest(Body):
     operation_id="search",
     responses=answered(200, [HIT]) | documented(413, 422, 503),
 )
-async def search(asked: SearchRequest, services: OpenServices, embedding: OpenEmbedding) -> list[Hit]:
+async def search(asked: SearchRequest, services: OpenServices, opening: OpeningNow) -> list[Hit]:
     """Best first. Sees every File's active generation, and so also a File that is just being read again."""
     which = Filter(**asked.filters.model_dump()) if asked.filters else Filter()
+    query = step.Query(asked.query, k=asked.k, mode=asked.mode, which=which)
+    language = services.settings.search.language
+    if asked.mode is SearchMode.TEXT:
+        return await step.search_text(query, database=services.database, language=language)
+    embedding = await opening.wait_for_embedding()
     return await step.search(
-        step.Query(asked.query, k=asked.k, mode=asked.mode, which=which),
-        database=services.database,
-        engine=embedding.engine,
-        index=embedding.index,
-        language=services.settings.search.language,
+        query, database=services.database, engine=embedding.engine, index=embedding.index, language=language
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import platform
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -163,17 +162,6 @@ def check_disk(folder: Path) -> Check:
     if free >= LITTLE_DISK_BYTES:
         return Check("disk", "ok", found)
     return Check("disk", "warning", found, "free some space, or move the data to a larger disk")
-
-
-def check_text_recognition() -> Check:
-    """Whether Tesseract can read scanned pages; Penstock does without."""
-    program = shutil.which("tesseract")
-    if program is None:
-        advice = "scanned pages are read only where Tesseract and its language data are installed"
-        return Check("text recognition", "ok", "Tesseract is not installed", advice)
-    listed = subprocess.run([program, "--list-langs"], capture_output=True, text=True, check=False, timeout=10)  # noqa: S603  # found on PATH, fixed arguments
-    languages = listed.stdout.splitlines()[1:]
-    return Check("text recognition", "ok", f"Tesseract with {', '.join(languages) or 'no language data'}")
 
 
 def disk_folder(settings: ObjectStoreSettings, data: Path) -> Path:

@@ -14,6 +14,7 @@ from uuid import UUID
 import httpx
 from pydantic import SecretStr, ValidationError
 
+from penstock.cli.output import print_note
 from penstock.cli.upload import Upload
 from penstock.cli.version import installed_version
 from penstock.errors import (
@@ -33,6 +34,8 @@ PAGE_SIZE = 500
 PATIENCE_SECONDS = 60.0
 """How long a call goes on trying while Penstock is away or says 503."""
 LONGEST_PAUSE_SECONDS = 5.0
+SILENT_PAUSE_SECONDS = 1.0
+"""A call that waits longer than that before it tries again says what it waits for."""
 
 _TIMEOUT = httpx.Timeout(5, read=300, write=60, pool=None)
 """Reading waits long: the answer to an upload of many GB comes when the store has it all."""
@@ -222,12 +225,16 @@ class _Pauses:
     def __init__(self, patience: float) -> None:
         self._deadline = time.monotonic() + patience
         self._next = 0.25
+        self._said = False
 
     async def wait(self, problem: ServiceUnavailable) -> None:
         """Sleep for as long as `problem` asks, or raise it if that would take too long."""
         pause = self._next if problem.retry_after is None else min(problem.retry_after, LONGEST_PAUSE_SECONDS)
         if time.monotonic() + pause > self._deadline:
             raise problem
+        if self._next > SILENT_PAUSE_SECONDS and not self._said:
+            self._said = True
+            print_note(f"waiting: {problem.message}")
         await asyncio.sleep(pause)
         self._next = min(self._next * 2, LONGEST_PAUSE_SECONDS)
 

@@ -18,7 +18,6 @@ from penstock.cli.checks import (
     check_model,
     check_object_store,
     check_queue,
-    check_text_recognition,
     disk_folder,
 )
 from penstock.cli.client import Client
@@ -82,7 +81,6 @@ def _settings(environment: Mapping[str, str]) -> Settings | Check:
 def _checks(settings: Settings | Check, folder: DataFolder, *, runs_here: bool, url: str | None) -> Iterator[Check]:
     yield check_machine()
     yield check_memory()
-    yield check_text_recognition()
     if isinstance(settings, Check):
         yield settings
     else:

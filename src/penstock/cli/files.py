@@ -11,7 +11,7 @@ from penstock.cli.client import Client
 from penstock.cli.output import harmless, print_list, print_note, print_table, print_value
 from penstock.cli.session import run
 from penstock.errors import PenstockError, ServiceUnavailable, error_with_code
-from penstock.models import File
+from penstock.models import File, FileStatus
 
 
 def list_files(*, status: str | None, url: str | None, as_json: bool) -> None:
@@ -21,6 +21,9 @@ def list_files(*, status: str | None, url: str | None, as_json: bool) -> None:
         found = client.files(**({"status": status} if status else {}))
         if as_json:
             await print_list(found)
+            return
+        if status == FileStatus.FAILED:
+            print_table(("id", "name", "reason"), [_failure(file) async for file in found])
             return
         columns = ("id", "status", "pages", "chunks", "size", "name")
         print_table(columns, [_row(file) async for file in found], right=("pages", "chunks", "size"))
@@ -92,6 +95,10 @@ def _row(file: File) -> tuple[str, ...]:
     status = f"{file.status} ({file.error.code})" if file.error else str(file.status)
     pages = "" if file.page_count is None else f"{file.page_count:,}"
     return (str(file.file_id), status, pages, f"{file.chunk_count:,}", readable_size(file.size), file.name)
+
+
+def _failure(file: File) -> tuple[str, ...]:
+    return (str(file.file_id), file.name, f"{file.error.code}: {file.error.message}" if file.error else "")
 
 
 def _print_details(file: File) -> None:

@@ -72,7 +72,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        # An id that is broken over two lines cannot be copied.
+        table.add_column(
+            column, justify="right" if column in right else "left", overflow="fold", no_wrap=column in ("id", "file")
+        )
     for row in rows:
         table.add_row(*(Text(harmless(cell)) for cell in row))
     console().print(table)

@@ -311,3 +311,7 @@ where c.chunk_id = any(%(chunk_ids)s);
 select chunks.*, files.name
 from chunks join files on files.file_id = chunks.file_id
 where chunks.chunk_id = any(%(chunk_ids)s);
+
+-- name: text_search_languages
+-- The text search configurations that come with PostgreSQL.
+select cfgname::text from pg_ts_config where cfgnamespace = 'pg_catalog'::regnamespace order by cfgname;

@@ -107,6 +107,12 @@ async def weigh_terms(rows: Rows, query: str, *, language: str) -> Terms:
     )
 
 
+async def text_search_languages(rows: Rows) -> list[str]:
+    """The text search configurations that come with PostgreSQL, by name."""
+    found = await rows.execute(statement("text_search_languages"))
+    return [row["cfgname"] async for row in found]
+
+
 async def best_matching(rows: Rows, terms: Terms, which: Filter, *, limit: int) -> list[Scored]:
     """Chunks by BM25, best first."""
     if not terms.weights:

@@ -186,7 +186,7 @@ def detect(path: Path, name: str) -> str:
 
 def _unsupported(what: str) -> UnsupportedFormat:
     return UnsupportedFormat(
-        f"The file seems to be {what}, which is not read. Readable are: {', '.join(READABLE.values())}."
+        f"The file seems to be {what}, which Penstock does not read; convert it to a format that it does."
     )
 
 

@@ -48,16 +48,26 @@ async def search(
     Raises `InvalidRequest` where the engine will never take the query, `ServiceUnavailable` where the
     database or the engine does not answer.
     """
-    vector = None if query.mode is SearchMode.TEXT else await engine.embed_query(query.text)
+    if query.mode is SearchMode.TEXT:
+        return await search_text(query, database=database, language=language)
+    vector = await engine.embed_query(query.text)
     async with database.transaction() as rows:
-        if vector is None:
-            terms = await statements.weigh_terms(rows, query.text, language=language)
-            found = await statements.best_matching(rows, terms, query.which, limit=query.k)
-        elif query.mode is SearchMode.VECTOR:
+        if query.mode is SearchMode.VECTOR:
             found = await statements.nearest(rows, vector, index, query.which, limit=query.k)
         else:
             found = await _hybrid(rows, query, vector, index, language=language)
-        chunks = await statements.get_chunks(rows, [scored.chunk_id for scored in found])
+        return await _hits(rows, found)
+
+
+async def search_text(query: Query, *, database: Database, language: str) -> list[Hit]:
+    """The same by words alone, which needs no engine."""
+    async with database.transaction() as rows:
+        terms = await statements.weigh_terms(rows, query.text, language=language)
+        return await _hits(rows, await statements.best_matching(rows, terms, query.which, limit=query.k))
+
+
+async def _hits(rows: Rows, found: Sequence[Scored]) -> list[Hit]:
+    chunks = await statements.get_chunks(rows, [scored.chunk_id for scored in found])
     return [Hit(score=scored.score, **chunks[scored.chunk_id]) for scored in found if scored.chunk_id in chunks]
 
 
