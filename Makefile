@@ -50,7 +50,8 @@ lock: .venv/installed  ## renew requirements.lock: pins and hashes, no addresses
 .PHONY: distribution-redis
 distribution-redis:
 	@if [ "$$CI" = true ] && ! command -v redis-server >/dev/null && command -v apt-get >/dev/null; then \
-		apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
+		{ apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends redis-server >/dev/null; } \
+			|| echo "redis-server cannot be installed here: its tests are skipped"; \
 	fi
 
 # uv comes from PyPI by pip, everything else by uv, all of it by hash.
