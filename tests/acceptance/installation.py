@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Generator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from real_servers import free_port
 
 CORPORA = Path(__file__).resolve().parents[2].parent / "shared" / "corpora"
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "documents"
@@ -86,8 +86,7 @@ def _runs(process: psutil.Process, role: str) -> bool:
 @contextmanager
 def penstock_up(data: Path, *options: object) -> Generator[Installation]:
     """`penstock up --detach` on a data folder, and `down` behind the block."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     installation = Installation(data, f"http://127.0.0.1:{port}")
     said = installation.run("up", "--detach", "--port", port, *options)
     assert said.splitlines()[-1] == f"Penstock is ready at {installation.url}"

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from installation import EXAMPLES, penstock_up
-from real_servers import RunningServer, postgres_in, redis_command, wait_until
-from redis.exceptions import RedisError
+from real_servers import RunningServer, free_port, installed_redis, postgres_in
 
 from penstock.local import postgres
 
 pytestmark = pytest.mark.slow
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 @pytest.fixture
@@ -40,30 +32,18 @@ def postgres_16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
 
 
 @pytest.fixture
-def installed_redis(tmp_path: Path) -> Iterator[str]:
+def redis_7(tmp_path: Path) -> Iterator[str]:
     if shutil.which("redis-server") is None:
         pytest.skip("no redis-server installed (Debian: redis-server)")
-    port = free_port()
-    command = ["redis-server", "--port", str(port), "--requirepass", "s3cret", "--appendonly", "yes"]
-    with subprocess.Popen([*command, "--dir", str(tmp_path)], stdout=subprocess.DEVNULL) as server:
-        url = f"redis://:s3cret@127.0.0.1:{port}/0"
-        wait_until(lambda: _answers(url), what="redis-server")
+    with installed_redis(tmp_path) as url:
         yield url
-        server.kill()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return bool(redis_command(url, "PING"))
-    except RedisError:
-        return False
 
 
 def test_up_uses_the_servers_that_the_settings_name(
-    postgres_16: str, installed_redis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgres_16: str, redis_7: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PENSTOCK_DATABASE_URL", postgres_16)
-    monkeypatch.setenv("PENSTOCK_QUEUE_URL", installed_redis)
+    monkeypatch.setenv("PENSTOCK_QUEUE_URL", redis_7)
     with penstock_up(tmp_path / "data") as penstock:
         added = penstock.lines("add", EXAMPLES)
         assert {line["status"] for line in added} == {"complete"}

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
 import pytest
-import redis.exceptions
 from pydantic import SecretStr
 from queue_contract import LEASE, OpenQueues, QueueContract, Recorder, consuming, eventually, eventually_async, request
-from real_servers import RunningServer, redis_command, redis_in, wait_until
+from real_servers import RunningServer, installed_redis, redis_command, redis_in
 
 from penstock.errors import ServiceUnavailable
 from penstock.models import INGEST_QUEUE
@@ -66,24 +63,9 @@ class TestEmbeddedRedis(RedisContract):
 
 @pytest.fixture(scope="module")
 def installed_redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The distribution's redis-server, over TCP and with a password."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = ["redis-server", "--port", str(port), "--requirepass", "s3cret", "--save", "", "--bind", "127.0.0.1"]
-    with subprocess.Popen(
-        [*command, "--dir", str(tmp_path_factory.mktemp("redis"))], stdout=subprocess.DEVNULL
-    ) as server:
-        url = f"redis://:s3cret@127.0.0.1:{port}/0"
-        wait_until(lambda: answers(url), what="redis-server")
+    """Of another version than the embedded one."""
+    with installed_redis(tmp_path_factory.mktemp("redis")) as url:
         yield url
-        server.kill()
-
-
-def answers(url: str) -> bool:
-    try:
-        return bool(redis_command(url, "PING"))
-    except redis.exceptions.RedisError:
-        return False
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server installed (Debian: redis-server)")

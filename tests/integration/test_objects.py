@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Iterator
@@ -11,7 +10,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from real_servers import wait_until
+from real_servers import free_port, wait_until
 
 from penstock.errors import ObjectMissing, ServiceUnavailable, TooLarge
 from penstock.objects import ObjectStore, object_key, text_key
@@ -24,8 +23,7 @@ MEBIBYTE = 2**20
 @pytest.fixture(scope="module")
 def s3_endpoint() -> Iterator[str]:
     """An S3 of this module alone."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:

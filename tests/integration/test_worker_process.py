@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from real_servers import RunningServer, postgres_in, redis_in, wait_until
+from real_servers import RunningServer, free_port, postgres_in, redis_in, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -31,8 +30,7 @@ def test_a_worker_starts_before_its_services_and_is_ready_when_they_are(
     servers: tuple[RunningServer, RunningServer], tmp_path: Path, role: str
 ) -> None:
     postgres, redis = servers
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     environment = dict(os.environ) | {
         "PENSTOCK_DATABASE_URL": postgres.url,
         "PENSTOCK_QUEUE_URL": redis.url,

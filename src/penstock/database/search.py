@@ -38,10 +38,6 @@ class Filter:
             "metadata": None if self.metadata is None else Jsonb(dict(self.metadata)),
         }
 
-    @property
-    def restricts(self) -> bool:
-        return any(value is not None for value in (self.file_ids, self.names, self.media_types, self.metadata))
-
 
 @dataclass(frozen=True, slots=True)
 class ModelIndex:
