@@ -13,10 +13,33 @@ class BlockKind(StrEnum):
     PARAGRAPH = "paragraph"
     LIST_ITEM = "list_item"
     TABLE_ROW = "table_row"
-    """One row, cells separated by tabs or ` | `; the first row of a table carries the column names."""
+    """One row, cells separated by tabs or ` | `."""
     CODE = "code"
     PAGE_FURNITURE = "page_furniture"
     """Running headers, footers, notes, comments: text of the file, but not in the flow of its body."""
+
+
+class Origin(StrEnum):
+    """Where in the file a text stands. What is not the body is kept apart from it, and search can tell it."""
+
+    BODY = "body"
+    HEADER = "header"
+    """Running header of a page."""
+    FOOTER = "footer"
+    """Running footer of a page."""
+    FOOTNOTE = "footnote"
+    ENDNOTE = "endnote"
+    COMMENT = "comment"
+    """What a reviewer wrote beside the text, in whatever program."""
+    SPEAKER_NOTES = "speaker_notes"
+    FORM_FIELD = "form_field"
+    """What somebody filled in."""
+    HIDDEN = "hidden"
+    """A sheet, slide or text that its program does not show."""
+    EMBEDDED = "embedded"
+    """A file inside the file: an attachment of a mail, a workbook in a document."""
+    RECOGNISED = "recognised"
+    """Read from a picture: letters may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +52,6 @@ class Block:
     """Of a heading, from 1 (the strongest)."""
     page: int | None = None
     """Page, slide or sheet, from 1."""
+    origin: Origin = Origin.BODY
+    names_columns: bool = False
+    """Of a table row: it is the first of its table and says what the columns are."""
