@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from penstock.chunking.document import Block
+from penstock.chunking.document import Block, Origin
 from penstock.errors import CorruptFile, FileError, NoText, PasswordProtected, TooLarge
 from penstock.parsing import archive as archives
 from penstock.parsing import media_type as types
@@ -171,6 +172,175 @@ def test_list_numbers_are_shown(tmp_path: Path) -> None:
     assert {block.kind.value for block in found} == {"list_item"}
 
 
+def test_each_part_says_where_its_text_stands(tmp_path: Path) -> None:
+    def reference(kind: str, number: int) -> str:
+        return f'<w:r><w:{kind}Reference w:id="{number}"/></w:r>'
+
+    references = reference("footnote", 9) + reference("endnote", 4) + reference("footnote", 2)
+    body = f"<w:p><w:r><w:t>See</w:t></w:r>{references}</w:p>"
+    notes = f'<w:footnote w:id="2">{paragraph("Two")}</w:footnote><w:footnote w:id="9">{paragraph("Nine")}</w:footnote>'
+    found = word(
+        tmp_path,
+        body,
+        header1=f"<w:hdr {W}>{paragraph('Head')}</w:hdr>",
+        footer1=f"<w:ftr {W}>{paragraph('Foot')}</w:ftr>",
+        footnotes=f"<w:footnotes {W}>{notes}</w:footnotes>",
+        endnotes=f'<w:endnotes {W}><w:endnote w:id="4">{paragraph("Four")}</w:endnote></w:endnotes>',
+        comments=f'<w:comments {W}><w:comment w:id="0">{paragraph("Remark")}</w:comment></w:comments>',
+    )
+    assert [(block.origin, block.text) for block in found] == [
+        (Origin.HEADER, "Head"),
+        (Origin.BODY, "See[1][e1][2]"),
+        (Origin.FOOTER, "Foot"),
+        (Origin.FOOTNOTE, "[2] Two"),
+        (Origin.FOOTNOTE, "[1] Nine"),
+        (Origin.ENDNOTE, "[e1] Four"),
+        (Origin.COMMENT, "Remark"),
+    ]
+
+
+def test_what_people_fill_in(tmp_path: Path) -> None:
+    control = "<w:sdt><w:sdtPr><w:{}/></w:sdtPr><w:sdtContent>{}</w:sdtContent></w:sdt>".format
+    field = "<w:p><w:r><w:fldChar><w:ffData>{}</w:ffData></w:fldChar></w:r></w:p>".format
+    body = (
+        control("text", paragraph("Ada"))
+        + control("docPartObj", paragraph("Contents"))
+        + f"<w:tbl><w:tr><w:tc>{control('date', paragraph('1 May'))}</w:tc><w:tc/></w:tr></w:tbl>"
+        + field('<w:ddList><w:result w:val="1"/><w:listEntry w:val="no"/><w:listEntry w:val="yes"/></w:ddList>')
+        + field('<w:ddList><w:result w:val="7"/><w:listEntry w:val="lost"/></w:ddList>')
+        + field("<w:checkBox><w:checked/></w:checkBox>")
+        + field('<w:checkBox><w:default w:val="0"/></w:checkBox>')
+    )
+    assert [(block.origin.value, block.text) for block in word(tmp_path, body)] == [
+        ("form_field", "Ada"),
+        ("body", "Contents"),
+        ("form_field", "1 May"),
+        ("body", "yes"),
+        ("body", "☒"),
+        ("body", "☐"),
+    ]
+
+
+def test_hidden_text_is_told_apart(tmp_path: Path) -> None:
+    hidden = "<w:r><w:rPr><w:vanish/></w:rPr><w:t>secret</w:t></w:r>"
+    body = f"<w:p>{hidden}</w:p><w:p>{hidden}<w:r><w:t> shown</w:t></w:r></w:p>"
+    assert [(block.origin.value, block.text) for block in word(tmp_path, body)] == [
+        ("hidden", "secret"),
+        ("body", "secret shown"),
+    ]
+
+
+def test_words_above_words_and_along_lines(tmp_path: Path) -> None:
+    ruby = (
+        "<w:ruby><w:rt><w:r><w:t>かんじ</w:t></w:r></w:rt><w:rubyBase><w:r><w:t>漢字</w:t></w:r></w:rubyBase></w:ruby>"
+    )
+    art = '<w:pict><v:shape xmlns:v="urn:v"><v:textpath string="DRAFT"/></v:shape></w:pict>'
+    picture = '<w:drawing><docPr descr="A pump"/></w:drawing>'
+    body = f"<w:p><w:r>{ruby}</w:r></w:p><w:p><w:r>{art}</w:r><w:r>{picture}</w:r></w:p>"
+    assert [block.text for block in word(tmp_path, body)] == ["漢字(かんじ)", "DRAFT  A pump"]
+
+
+@pytest.mark.parametrize(
+    ("equation", "text"),
+    [
+        ("<m:f><m:num>{1}</m:num><m:den>{n+1}</m:den></m:f>", "1/(n+1)"),
+        ('<m:f><m:fPr><m:type m:val="noBar"/></m:fPr><m:num>{n}</m:num><m:den>{k}</m:den></m:f>', "n k"),
+        ("<m:sSubSup><m:e>{x}</m:e><m:sub>{i}</m:sub><m:sup>{2}</m:sup></m:sSubSup>", "x_i^2"),
+        ("<m:rad><m:deg>{3}</m:deg><m:e>{x+y}</m:e></m:rad>", "3√(x+y)"),
+        ('<m:nary><m:naryPr><m:chr m:val="∑"/></m:naryPr><m:sub>{i=0}</m:sub><m:sup>{n}</m:sup><m:e>{i}</m:e></m:nary>',
+         "∑_(i=0)^ni"),
+        ('<m:d><m:dPr><m:begChr m:val="["/><m:endChr m:val=""/></m:dPr><m:e>{a}</m:e><m:e>{b}</m:e></m:d>', "[a|b"),
+        ("<m:m><m:mr><m:e>{1}</m:e><m:e>{0}</m:e></m:mr><m:mr><m:e>{0}</m:e><m:e>{1}</m:e></m:mr></m:m>", "1 0; 0 1"),
+        ("<m:func><m:fName><m:limLow><m:e>{lim}</m:e><m:lim>{n}</m:lim></m:limLow></m:fName><m:e>{n}</m:e></m:func>",
+         "lim_n n"),
+    ],
+)  # fmt: skip
+def test_equations_in_a_line(tmp_path: Path, equation: str, text: str) -> None:
+    marked = re.sub(r"\{(.*?)\}", r"<m:r><m:t>\1</m:t></m:r>", equation)
+    body = f'<w:p><w:r><w:t>so </w:t></w:r><m:oMath xmlns:m="http://m">{marked}</m:oMath></w:p>'
+    assert [block.text for block in word(tmp_path, body)] == [f"so {text}"]
+
+
+def cells(*texts: str) -> str:
+    return "".join(f"<w:tc>{paragraph(text)}</w:tc>" for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("properties", "first_row", "named"),
+    [
+        ("", "", ["a | b"]),
+        ('<w:tblPr><w:tblLook w:firstRow="0"/></w:tblPr>', "", []),
+        ('<w:tblPr><w:tblLook w:firstRow="0"/></w:tblPr>', "<w:trPr><w:tblHeader/></w:trPr>", ["a | b"]),
+    ],
+)
+def test_rows_that_name_columns(tmp_path: Path, properties: str, first_row: str, named: list[str]) -> None:
+    body = f"<w:tbl>{properties}<w:tr>{first_row}{cells('a', 'b')}</w:tr><w:tr>{cells('1', '2')}</w:tr></w:tbl>"
+    assert [block.text for block in word(tmp_path, body) if block.names_columns] == named
+
+
+def test_a_table_of_one_row_names_nothing(tmp_path: Path) -> None:
+    assert not any(block.names_columns for block in word(tmp_path, f"<w:tbl><w:tr>{cells('a', 'b')}</w:tr></w:tbl>"))
+
+
+def test_wide_cells_keep_columns(tmp_path: Path) -> None:
+    wide = f'<w:tc><w:tcPr><w:gridSpan w:val="2"/></w:tcPr>{paragraph("wide")}</w:tc>'
+    body = f"<w:tbl><w:tr>{wide}{cells('c')}</w:tr><w:tr>{cells('1', '2', '3')}</w:tr></w:tbl>"
+    assert [block.text for block in word(tmp_path, body)] == ["wide |  | c", "1 | 2 | 3"]
+
+
+CHART = (
+    f'<c:chart {A} xmlns:c="urn:c"><c:title><a:p><a:r><a:t>Sales</a:t></a:r></a:p></c:title>'
+    "<c:ser><c:tx><c:strRef><c:strCache><c:pt idx='0'><c:v>North</c:v></c:pt></c:strCache></c:strRef></c:tx>"
+    "<c:cat><c:multiLvlStrRef><c:multiLvlStrCache>"
+    "<c:lvl><c:pt idx='0'><c:v>Q1</c:v></c:pt><c:pt idx='1'><c:v>Q2</c:v></c:pt><c:pt idx='2'><c:v>Q1</c:v></c:pt>"
+    "</c:lvl><c:lvl><c:pt idx='0'><c:v>2023</c:v></c:pt><c:pt idx='2'><c:v>2024</c:v></c:pt></c:lvl>"
+    "</c:multiLvlStrCache></c:multiLvlStrRef></c:cat>"
+    "<c:val><c:numRef><c:numCache><c:pt idx='0'><c:v>10</c:v></c:pt><c:pt idx='2'><c:v>12</c:v></c:pt></c:numCache>"
+    "</c:numRef></c:val><c:dLbls><a:p><a:r><a:t>best year</a:t></a:r></a:p></c:dLbls></c:ser></c:chart>"
+)
+
+
+def test_charts_follow_their_paragraph(tmp_path: Path) -> None:
+    pointer = '<w:r><w:drawing><c:chart xmlns:c="urn:c" r:id="chart1"/></w:drawing></w:r>'
+    body = f"<w:p {R}><w:r><w:t>Before</w:t></w:r>{pointer}</w:p>{paragraph('After')}"
+    found = word(tmp_path, body, chart1=CHART, chart2=CHART.replace("Sales", "Stray"))
+    row = ("table_row", "North | 2023 Q1: 10 | 2023 Q2 | 2024 Q1: 12")
+    assert kinds(found) == [
+        ("paragraph", "Before"),
+        ("paragraph", "Sales"),
+        ("paragraph", "best year"),
+        row,
+        ("paragraph", "After"),
+        ("paragraph", "Stray"),
+        ("paragraph", "best year"),
+        row,
+    ]
+
+
+def test_a_chart_is_read_and_not_what_stands_in_for_it(tmp_path: Path) -> None:
+    new_chart = (
+        f'<cx:chartSpace {A} xmlns:cx="urn:cx"><cx:chartData><cx:data><cx:strDim><cx:lvl><cx:pt idx="0">Pumps</cx:pt>'
+        '<cx:pt idx="1">Valves</cx:pt></cx:lvl></cx:strDim><cx:numDim><cx:lvl><cx:pt idx="0">5</cx:pt></cx:lvl>'
+        "</cx:numDim></cx:data></cx:chartData><cx:chart><cx:title><cx:tx><cx:txData><cx:v>Stock</cx:v></cx:txData>"
+        "</cx:tx></cx:title></cx:chart></cx:chartSpace>"
+    )
+    body = (
+        f"<w:p {R}><w:r><mc:AlternateContent><mc:Choice><w:drawing>"
+        '<cx:chart xmlns:cx="urn:cx" r:id="chartEx1"/></w:drawing></mc:Choice>'
+        "<mc:Fallback><w:t>This chart is not available in your version.</w:t></mc:Fallback></mc:AlternateContent>"
+        "</w:r></w:p>"
+    )
+    assert kinds(word(tmp_path, body, chartEx1=new_chart)) == [
+        ("paragraph", "Stock"),
+        ("table_row", "Pumps: 5 | Valves"),
+    ]
+
+
+def test_alternatives_without_a_variant_end(tmp_path: Path) -> None:
+    body = "<w:p><w:r><mc:AlternateContent><w:t>kept</w:t></mc:AlternateContent></w:r></w:p>"
+    assert kinds(word(tmp_path, body)) == [("paragraph", "kept")]
+
+
 def test_cut_xml_is_damage(tmp_path: Path) -> None:
     members = {
         "_rels/.rels": relationships(officeDocument="word/document.xml"),
@@ -254,17 +424,71 @@ def test_slides_are_pages_in_their_shown_order(tmp_path: Path) -> None:
     ]
 
 
+def test_slides_say_where_their_text_stands(tmp_path: Path) -> None:
+    unseen = shape("under the picture").replace("<p:nvPr>", '<p:cNvPr hidden="1"/><p:nvPr>')
+    alternative = shape("drawn").replace("<p:nvPr>", '<p:cNvPr descr="A pump"/><p:nvPr>')
+    shown_slide = slide(shape("Foot", "ftr") + shape("7", "sldNum") + unseen + alternative)
+    hidden_slide = slide(shape("later")).replace("<p:sld ", '<p:sld show="0" ')
+    found = presentation(tmp_path, [hidden_slide, shown_slide], "21")
+    assert [(block.origin.value, block.text, block.page) for block in found] == [
+        ("footer", "Foot", 1),
+        ("footer", "7", 1),
+        ("hidden", "under the picture", 1),
+        ("body", "A pump", 1),
+        ("body", "drawn", 1),
+        ("hidden", "later", 2),
+        ("hidden", "Box", 2),
+        ("speaker_notes", "Say this", 2),
+    ]
+
+
+def test_slide_tables_that_set_their_first_row_apart(tmp_path: Path) -> None:
+    cell = "<a:tc><a:txBody><a:p><a:r><a:t>{}</a:t></a:r></a:p></a:txBody></a:tc>".format
+    rows = f'<a:tblPr firstRow="1"/><a:tr>{cell("x")}</a:tr><a:tr>{cell("1")}</a:tr>'
+    found = presentation(tmp_path, [slide(f"<p:graphicFrame><a:tbl>{rows}</a:tbl></p:graphicFrame>")], "1")
+    assert [block.text for block in found if block.names_columns] == ["x"]
+
+
+def test_comments_on_slides_of_both_kinds(tmp_path: Path) -> None:
+    one_slide = '<p:sldIdLst><p:sldId r:id="slide1"/></p:sldIdLst>'
+    members = {
+        "_rels/.rels": relationships(officeDocument="ppt/presentation.xml"),
+        "ppt/_rels/presentation.xml.rels": relationships(slide1="slides/slide1.xml"),
+        "ppt/presentation.xml": f"<p:presentation {P} {R}>{one_slide}</p:presentation>",
+        "ppt/slides/slide1.xml": slide(shape("body")),
+        "ppt/slides/_rels/slide1.xml.rels": relationships(comments1="../c1.xml", comments2="../c2.xml"),
+        "ppt/c1.xml": f"<p:cmLst {P}><p:cm><p:text>old</p:text></p:cm></p:cmLst>",
+        "ppt/c2.xml": f"<n:cmLst {A} xmlns:n='urn:n'><n:cm><n:replyLst><n:reply><n:txBody><a:p><a:r><a:t>reply</a:t>"
+        "</a:r></a:p></n:txBody></n:reply></n:replyLst><n:txBody><a:p><a:r><a:t>new</a:t></a:r></a:p></n:txBody></n:cm>"
+        "</n:cmLst>",
+    }
+    found = blocks(tmp_path, members, types.PPTX)
+    assert [(block.origin.value, block.text) for block in found] == [
+        ("body", "body"),
+        ("comment", "old"),
+        ("comment", "reply"),
+        ("comment", "new"),
+    ]
+
+
 # ---- Excel ----
 
 
-def workbook(tmp_path: Path, rows: str, **parts: str) -> list[Block]:
+def workbook(
+    tmp_path: Path, rows: str, *, state: str = "visible", beside: str = "", related: Members | None = None, **parts: str
+) -> list[Block]:
+    """One sheet; `beside` follows its rows, `related` are the parts that it refers to."""
+    of_sheet = related or {}
+    sheets = f'<sheets><sheet name="Sales" state="{state}" r:id="worksheet1"/></sheets>'
     members = {
         "_rels/.rels": relationships(officeDocument="xl/workbook.xml"),
         "xl/_rels/workbook.xml.rels": relationships(
             worksheet1="worksheets/sheet1.xml", **{name: f"{name}.xml" for name in parts}
         ),
-        "xl/workbook.xml": f'<workbook {S} {R}><sheets><sheet name="Sales" r:id="worksheet1"/></sheets></workbook>',
-        "xl/worksheets/sheet1.xml": f"<worksheet {S}><sheetData>{rows}</sheetData></worksheet>",
+        "xl/workbook.xml": f"<workbook {S} {R}>{sheets}</workbook>",
+        "xl/worksheets/sheet1.xml": f"<worksheet {S}><sheetData>{rows}</sheetData>{beside}</worksheet>",
+        "xl/worksheets/_rels/sheet1.xml.rels": relationships(**{name: f"{name}.xml" for name in of_sheet}),
+        **{f"xl/worksheets/{name}.xml": content for name, content in of_sheet.items()},
         **{f"xl/{name}.xml": content for name, content in parts.items()},
     }
     return blocks(tmp_path, members, types.XLSX)
@@ -313,6 +537,77 @@ def test_cells_of_every_kind(tmp_path: Path) -> None:
 )
 def test_number_formats(code: str, kind: str) -> None:
     assert kind_of(code) == kind
+
+
+def texts(*values: str, row: int) -> str:
+    inline = "".join(f'<c t="inlineStr"><is><t>{value}</t></is></c>' if value else "<c/>" for value in values)
+    return f'<row r="{row}">{inline}</row>'
+
+
+@pytest.mark.parametrize(
+    ("rows", "named"),
+    [
+        ([(1, "Name", "Age"), (2, "Ada", "36"), (3, "Alan", "41")], ["Name | Age"]),
+        ([(1, "Report"), (3, "Name", "Age"), (4, "Ada", "36"), (8, "City", "Size"), (9, "Paris", "2")],
+         ["Name | Age", "City | Size"]),
+        ([(1, "", "2023", "2024"), (2, "Sales", "10", "12")], ["| 2023 | 2024"]),
+        ([(1, "Item", "2023", "2024"), (2, "Sales", "10", "12")], ["Item | 2023 | 2024"]),
+        ([(1, "10", "12"), (2, "11", "13")], []),
+        ([(1, "Name", "Age"), (3, "Ada", "36")], []),
+        ([(1, "2024-05-01", "x"), (2, "2024-05-02", "y")], []),
+        ([(1, "Total", "$ 1,200.50"), (2, "Tax", "(12%)")], []),
+    ],
+)  # fmt: skip
+def test_rows_that_name_the_columns_of_a_sheet(tmp_path: Path, rows: list[tuple[int, str]], named: list[str]) -> None:
+    found = workbook(tmp_path, "".join(texts(*values, row=row) for row, *values in rows))
+    assert [block.text for block in found if block.names_columns] == named
+
+
+def test_tables_say_which_row_names_their_columns(tmp_path: Path) -> None:
+    rows = texts("1", "2", row=4) + texts("3", "4", row=5) + texts("5", "6", row=6)
+    tables = {"table1": f'<table {S} ref="A5:B6"/>', "table2": f'<table {S} ref="A4:B6" headerRowCount="0"/>'}
+    found = workbook(tmp_path, rows, related=tables)
+    assert [block.text for block in found if block.names_columns] == ["3 | 4"]
+
+
+@pytest.mark.parametrize("state", ["hidden", "veryHidden"])
+def test_hidden_sheets_are_told_apart(tmp_path: Path, state: str) -> None:
+    found = workbook(tmp_path, texts("a", row=1), state=state)
+    assert [(block.origin.value, block.text) for block in found] == [("hidden", "Sales"), ("hidden", "a")]
+
+
+def test_what_stands_beside_the_cells(tmp_path: Path) -> None:
+    beside = (
+        '<dataValidations><dataValidation promptTitle="Size" prompt="in_x000D_metres" error="Too large"/>'
+        "</dataValidations>"
+        '<headerFooter><oddHeader>&amp;L&amp;"Arial,Bold"&amp;12R&amp;&amp;D&amp;C&amp;D&amp;Rright</oddHeader>'
+        "<evenFooter>Page &amp;P</evenFooter></headerFooter>"
+    )
+    related = {
+        "comments": f"<comments {S}><authors><author>Ada</author><author>tc={{1}}</author></authors><commentList>"
+        '<comment authorId="0"><text><r><t>re</t></r><r><t>mark</t></r></text></comment>'
+        '<comment authorId="1"><text><t>[Threaded comment] thread</t></text></comment></commentList></comments>',
+        "threadedComment": "<x:c xmlns:x='urn:x'><x:threadedComment><x:text>thread</x:text></x:threadedComment></x:c>",
+        "drawing": f'<x:wsDr {A} {MC} xmlns:x="urn:x"><x:sp><x:cNvPr descr="A pump"/><a:p><a:r><a:t>box</a:t></a:r>'
+        "</a:p></x:sp>"
+        "<mc:AlternateContent><mc:Choice><a:p><a:r><a:t>new</a:t></a:r></a:p></mc:Choice>"
+        "<mc:Fallback><a:p><a:r><a:t>old</a:t></a:r></a:p></mc:Fallback></mc:AlternateContent></x:wsDr>",
+    }
+    found = workbook(tmp_path, texts("cell", row=1), beside=beside, related=related)
+    assert [(block.origin.value, block.text) for block in found] == [
+        ("body", "Sales"),
+        ("body", "cell"),
+        ("body", "A pump"),
+        ("body", "box"),
+        ("body", "new"),
+        ("comment", "remark"),
+        ("comment", "thread"),
+        ("comment", "Size: in metres"),
+        ("comment", "Too large"),
+        ("header", "R&D"),
+        ("header", "right"),
+        ("footer", "Page"),
+    ]
 
 
 def test_wrong_string_numbers_are_empty_cells(tmp_path: Path) -> None:

@@ -21,6 +21,10 @@ from penstock.parsing.archive import DAMAGE, Archive, open_archive
 Element = etree._Element  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - lxml has no public name for it
 
 
+_SAYING = tuple(f"{{*}}{name}" for name in ("t", "chart", "relIds", "OLEObject", "oleObj"))
+"""Text, or what points to a part with text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Relationship:
     """From one part to another. `kind` is the last word of its type: `slide`, `header`, `comments`."""
@@ -120,6 +124,36 @@ def child(element: Element | None, *path: str) -> Element | None:
     for name in path:
         element = next(children(element, name), None) if element is not None else None
     return element
+
+
+def shown_variant(alternatives: Element) -> Element:
+    """The variant of an `mc:AlternateContent` to read: the same content stands in each, for readers of different age.
+
+    The newest that says something itself or points to a part that does: what stands in for a chart or a slicer in
+    older programs is a sentence that it cannot be shown.
+    """
+    variants = list(children(alternatives, "Choice", "Fallback"))
+    for variant in variants:
+        if any(each.text or local_name(each) != "t" for each in variant.iter(*_SAYING)):
+            return variant
+    return variants[0] if variants else alternatives
+
+
+def shown(element: Element, *names: str) -> Iterator[Element]:
+    """The elements below with one of these local names, in order, and in one variant of each alternative.
+
+    What is inside of a found element is looked through as well.
+    """
+    pending = list(reversed(element))
+    while pending:
+        each = pending.pop()
+        name = local_name(each)
+        if name in names:
+            yield each
+        if name == "AlternateContent":
+            pending += reversed(shown_variant(each))
+        else:
+            pending += reversed(each)
 
 
 def forget(element: Element) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from penstock.chunking.document import Block, BlockKind
+from penstock.chunking.document import Block, BlockKind, Origin
+from penstock.parsing.formats.cleaning import one_line
+from penstock.parsing.formats.columns import Row, with_names
 from penstock.parsing.formats.delimited import table_row
-from penstock.parsing.formats.drawing import chart_blocks, paragraphs_of
+from penstock.parsing.formats.drawing import POINTERS, RelatedText, description_of, text_of
 from penstock.parsing.formats.number_format import NumberFormats
 from penstock.parsing.formats.ooxml import (
     Element,
@@ -20,12 +22,21 @@ from penstock.parsing.formats.ooxml import (
     forget,
     local_name,
     open_package,
+    shown,
 )
 
 WIDEST_GAP = 8
 """Empty cells in a row that are kept for counting columns; a single value far to the right is not worth thousands."""
 
 _COLUMN = re.compile(r"[A-Za-z]{1,3}")
+_ROW = re.compile(r"\d{1,7}")
+_CODE = re.compile(r'&(?:"[^"]*"|K(?:[0-9A-Fa-f]{6}|\d\d[+-]\d{3})|\d{1,3}|.)', re.DOTALL)
+"""Fonts, colours, sizes, and letters for what changes from page to page (ECMA-376, 18.3.1.46)."""
+_CODES = {"&&": "&", "&L": "\0", "&C": "\0", "&R": "\0"}
+"""The sign itself, and where the left, the middle and the right part begin."""
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
+_THREAD = "tc="
+"""How the author of a comment starts that stands in for a thread."""
 _SHEET_KINDS = ("worksheet", "chartsheet", "dialogsheet", "xlMacrosheet")
 
 
@@ -37,13 +48,22 @@ class _Workbook:
     formats: NumberFormats
 
 
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    name: str
+    part: str
+    is_hidden: bool
+
+
 def read_sheets(path: Path) -> Iterator[Block]:
-    """Each sheet is a page: its name as a heading, its rows, then drawings and comments."""
+    """Each sheet is a page: its name as a heading, its rows, then drawings, headers and footers, comments."""
     with open_package(path) as package:
         main = package.main_part
         workbook = _Workbook(_shared_strings(package, main), NumberFormats.read(package, main))
-        for page, (name, part) in enumerate(_sheets_in_order(package, main), start=1):
-            yield from under_name(name, _sheet(package, part, workbook, page), page)
+        for page, sheet in enumerate(sheets_in_order(package, main), start=1):
+            for block in under_name(sheet.name, _sheet(package, sheet.part, workbook, page), page):
+                hide = sheet.is_hidden and block.origin is Origin.BODY
+                yield replace(block, origin=Origin.HIDDEN) if hide else block
 
 
 def under_name(name: str, blocks: Iterable[Block], page: int) -> Iterator[Block]:
@@ -56,20 +76,64 @@ def under_name(name: str, blocks: Iterable[Block], page: int) -> Iterator[Block]
         yield block
 
 
-def _sheet(package: Package, part: str, workbook: _Workbook, page: int) -> Iterator[Block]:
-    for _, row in package.stream(part, "row"):
-        yield table_row(_cells(row, workbook), page)
-        forget(row)
-    yield from _beside_cells(package, part, page)
-
-
-def _sheets_in_order(package: Package, main: str) -> Iterator[tuple[str, str]]:
-    """Name and part of each sheet, hidden ones too."""
+def sheets_in_order(package: Package, main: str) -> Iterator[Sheet]:
+    """The sheets in the order of their tabs, hidden ones too."""
     targets = {each.id: each.target for each in package.relationships(main) if each.kind in _SHEET_KINDS}
     for sheet in package.parse(main).iter("{*}sheet"):
         part = targets.get(attribute(sheet, "id") or "", "")
         if part in package:
-            yield sheet.get("name", ""), part
+            yield Sheet(sheet.get("name", ""), part, is_hidden=sheet.get("state") in ("hidden", "veryHidden"))
+
+
+def _sheet(package: Package, part: str, workbook: _Workbook, page: int) -> Iterator[Block]:
+    beside: list[Block] = []
+    for row, names_columns in with_names(_rows(package, part, workbook, beside), _table_headers(package, part)):
+        block = table_row(row.texts, page)
+        yield replace(block, names_columns=True) if names_columns and block.text else block
+    yield from _beside_cells(package, part, page)
+    yield from (replace(block, page=page) for block in beside)
+
+
+def _rows(package: Package, part: str, workbook: _Workbook, beside: list[Block]) -> Iterator[Row]:
+    """The rows; what else the sheet itself says goes into `beside`."""
+    number = 0
+    for _, element in package.stream(part, "row", "headerFooter", "dataValidation"):
+        name = local_name(element)
+        if name == "row":
+            given = element.get("r", "")
+            number = int(given) if given.isdecimal() else number + 1
+            yield Row(number, _cells(element, workbook))
+            forget(element)
+        else:
+            beside += running_texts(element) if name == "headerFooter" else _prompts(element)
+
+
+def _table_headers(package: Package, part: str) -> set[int]:
+    """The rows in which the sheet's tables have the names of their columns."""
+    found: set[int] = set()
+    for table in package.related(part, "table"):
+        root = package.parse(table)
+        first_row = _ROW.search(root.get("ref", "").partition(":")[0])
+        if first_row and root.get("headerRowCount") != "0":
+            found.add(int(first_row[0]))
+    return found
+
+
+def running_texts(element: Element) -> Iterator[Block]:
+    """The texts of a `headerFooter`, which stand between codes: `&L&"Arial,Bold"Draft&RPage &P of &N`."""
+    texts = dict.fromkeys((local_name(each)[-6:].lower(), each.text or "") for each in element)
+    for place, text in texts:
+        origin = Origin.HEADER if place == "header" else Origin.FOOTER
+        for part in _CODE.sub(lambda code: _CODES.get(code[0], " "), text).split("\0"):
+            if any(map(str.isalnum, part)):
+                yield Block(one_line(part), BlockKind.PAGE_FURNITURE, origin=origin)
+
+
+def _prompts(validation: Element) -> Iterator[Block]:
+    """What a sheet says to who selects a cell or fills in what it does not take."""
+    for title, text in (("promptTitle", "prompt"), ("errorTitle", "error")):
+        said = ": ".join(filter(None, (_unescaped(validation.get(name, "")) for name in (title, text))))
+        yield Block(one_line(said), BlockKind.PAGE_FURNITURE, origin=Origin.COMMENT)
 
 
 def _shared_strings(package: Package, main: str) -> list[str]:
@@ -84,9 +148,14 @@ def _shared_strings(package: Package, main: str) -> list[str]:
 def _rich_text(element: Element) -> str:
     """The text of a string item; phonetic guides (`rPh`) repeat it in another script."""
     if len(element) == 1 and local_name(element[0]) == "t":
-        return element[0].text or ""
+        return _unescaped(element[0].text or "")
     runs = (run if local_name(run) == "t" else child(run, "t") for run in children(element, "t", "r"))
-    return "".join(run.text or "" for run in runs if run is not None)
+    return _unescaped("".join(run.text or "" for run in runs if run is not None))
+
+
+def _unescaped(text: str) -> str:
+    """Characters that XML cannot hold are written as `_x000D_` (ECMA-376, 22.9.2.19)."""
+    return _ESCAPED.sub(lambda code: chr(int(code[1], 16)), text) if "_x" in text else text
 
 
 def _cells(row: Element, workbook: _Workbook) -> list[str]:
@@ -130,15 +199,38 @@ def _value(cell: Element, workbook: _Workbook) -> str:
 
 
 def _beside_cells(package: Package, part: str, page: int) -> Iterator[Block]:
-    """Comments, text boxes and charts of a sheet."""
+    """Text boxes, charts, diagrams and comments of a sheet."""
     for drawing in package.related(part, "drawing"):
-        for text, _ in paragraphs_of(package.parse(drawing)):
-            yield Block(text, page=page)
-        for chart in package.related(drawing, "chart"):
-            yield from chart_blocks(package, chart, page)
+        yield from _drawing(package, drawing, page)
+    threads = package.related(part, "threadedComment")
     for comments in package.related(part, "comments"):
+        for text in _comment_texts(package.parse(comments), has_threads=bool(threads)):
+            yield Block(text, BlockKind.PAGE_FURNITURE, page=page, origin=Origin.COMMENT)
+    for comments in threads:
         for text in package.parse(comments).iter("{*}text"):
-            yield Block(_rich_text(text), BlockKind.PAGE_FURNITURE, page=page)
-    for comments in package.related(part, "threadedComment"):
-        for text in package.parse(comments).iter("{*}text"):
-            yield Block(text.text or "", BlockKind.PAGE_FURNITURE, page=page)
+            yield Block(text.text or "", BlockKind.PAGE_FURNITURE, page=page, origin=Origin.COMMENT)
+
+
+def _drawing(package: Package, part: str, page: int) -> Iterator[Block]:
+    root = package.parse(part)
+    related = RelatedText(package, part, page)
+    for each in shown(root, "cNvPr", "p", *POINTERS):
+        name = local_name(each)
+        if name == "cNvPr":
+            yield Block(description_of(each), page=page)
+        elif name == "p":
+            yield Block(text_of(each), page=page)
+        else:
+            yield from related.at(each)
+    yield from related.rest()
+
+
+def _comment_texts(root: Element, *, has_threads: bool) -> Iterator[str]:
+    """The comments; a thread repeats in a comment for older programs, below a sentence that says so."""
+    authors = [author.text or "" for author in root.iter("{*}author")]
+    for comment in root.iter("{*}comment"):
+        number = comment.get("authorId", "")
+        author = authors[int(number)] if number.isdecimal() and int(number) < len(authors) else ""
+        text = child(comment, "text")
+        if text is not None and not (has_threads and author.startswith(_THREAD)):
+            yield _rich_text(text)

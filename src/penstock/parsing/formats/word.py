@@ -1,15 +1,20 @@
-"""Word documents (docx), straight from their XML: no text run is lost on the way through a document model."""
+"""Word documents (docx), straight from their XML: no text run is lost on the way through a document model.
+
+Blocks have no pages: the file does not store them. `w:lastRenderedPageBreak` is where Word broke a page when it last
+laid the text out, before the edits since and on another printer's paper; other programs leave it out. A page that is
+cited must be right, so none is given.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from penstock.chunking.document import Block, BlockKind
-from penstock.parsing.formats.cleaning import one_line
+from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.parsing.formats.delimited import table_row
-from penstock.parsing.formats.drawing import chart_blocks, diagram_blocks
+from penstock.parsing.formats.drawing import POINTERS, RelatedText, description_of
+from penstock.parsing.formats.equations import equation_text
 from penstock.parsing.formats.ooxml import (
     Element,
     Package,
@@ -19,7 +24,9 @@ from penstock.parsing.formats.ooxml import (
     forget,
     local_name,
     open_package,
+    shown_variant,
 )
+from penstock.parsing.formats.word_fields import field_result, fills_in
 from penstock.parsing.formats.word_lists import ListLabels
 
 _UNSHOWN = frozenset(
@@ -27,15 +34,24 @@ _UNSHOWN = frozenset(
         "del", "moveFrom",  # text that tracked changes took away
         "instrText", "delText", "delInstrText", "fldData",  # field codes; their results are ordinary runs
         "txbxContent",  # text boxes: Blocks of their own
-        "pPr", "rPr", "tblPr", "tcPr", "sdtPr", "Fallback", "rt",
+        "pPr", "rPr", "tblPr", "tcPr", "trPr", "sdtPr", "sectPr",
     }
 )  # fmt: skip
 _MARKS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
-_BEFORE = ("header",)
-_AFTER = ("footer", "footnotes", "endnotes", "comments")
+_BEFORE = {"header": Origin.HEADER}
+_AFTER = {
+    "footer": Origin.FOOTER,
+    "footnotes": Origin.FOOTNOTE,
+    "endnotes": Origin.ENDNOTE,
+    "comments": Origin.COMMENT,
+}
+_NOTES = {"footnoteReference": "footnote", "endnoteReference": "endnote"}
 _CONTAINERS = frozenset(
     {"body", "sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag", "AlternateContent", "Choice"},
 )
+
+WIDEST_SPAN = 64
+"""Columns; Word has no more of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,43 +62,82 @@ class _Style:
     numbering: tuple[str, int] | None
 
 
+@dataclass
+class _NoteMarks:
+    """The numbers of foot- and endnotes, which Word counts in the order of their references."""
+
+    by_id: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+
+    def of_reference(self, reference: Element) -> str:
+        """`[3]` where the text refers to its third note; endnotes have letters of their own: `[e3]`."""
+        kind = _NOTES[local_name(reference)]
+        key = (kind, attribute(reference, "id") or "")
+        if key not in self.by_id:
+            number = 1 + sum(known == kind for known, _ in self.by_id)
+            self.by_id[key] = f"[e{number}]" if kind == "endnote" else f"[{number}]"
+        return self.by_id[key]
+
+    def of_note(self, note: Element) -> str:
+        """What its reference shows; empty for a note that nothing refers to."""
+        return self.by_id.get((local_name(note), attribute(note, "id") or ""), "")
+
+
 @dataclass(frozen=True, slots=True)
 class _Document:
     """What a paragraph is read by."""
 
+    package: Package
+    part: str
+    related: RelatedText
     styles: Mapping[str, _Style]
     labels: ListLabels
+    notes: _NoteMarks
 
 
 def read_word(path: Path) -> Iterator[Block]:
-    """Headers, the body as a stream, then footers, notes, comments, charts and diagrams."""
+    """Headers, the body as a stream, then footers, notes and comments. Charts and diagrams follow their paragraph."""
     with open_package(path) as package:
         main = package.main_part
-        document = _Document(_styles(package, main), ListLabels.read(package, main))
-        for part in package.related(main, *_BEFORE):
-            yield from _furniture(package, part, document)
-        yield from _body(package, main, document)
-        for part in package.related(main, *_AFTER):
-            yield from _furniture(package, part, document)
-        for part in package.related(main, "chart"):
-            yield from chart_blocks(package, part)
-        for part in package.related(main, "diagramData"):
-            yield from diagram_blocks(package, part)
+        document = _Document(
+            package=package,
+            part=main,
+            related=RelatedText(package, main),
+            styles=_styles(package, main),
+            labels=ListLabels.read(package, main),
+            notes=_NoteMarks(),
+        )
+        for kind, origin in _BEFORE.items():
+            yield from _beside_body(document, kind, origin)
+        yield from _body(document)
+        yield from document.related.rest()
+        for kind, origin in _AFTER.items():
+            yield from _beside_body(document, kind, origin)
 
 
-def _body(package: Package, main: str, document: _Document) -> Iterator[Block]:
+def _body(document: _Document) -> Iterator[Block]:
     """Top-level paragraphs and tables, each freed when it is done."""
     depth = 0
-    for event, element in package.stream(main, "p", "tbl", starts=True):
+    for event, element in document.package.stream(document.part, "p", "tbl", starts=True):
         depth += 1 if event == "start" else -1
         if event == "end" and depth == 0:
-            yield from _element_blocks(element, document)
+            filled_in = any(map(fills_in, element.iterancestors("{*}sdt")))
+            for block in _element_blocks(element, document):
+                yield replace(block, origin=Origin.FORM_FIELD) if filled_in else block
             forget(element)
 
 
-def _furniture(package: Package, part: str, document: _Document) -> Iterator[Block]:
-    for block in _blocks(package.parse(part), document):
-        yield Block(block.text, BlockKind.PAGE_FURNITURE)
+def _beside_body(document: _Document, kind: str, origin: Origin) -> Iterator[Block]:
+    """Headers, footers, notes, comments: each note with the mark that stands in the text for it."""
+    package = document.package
+    for part in package.related(document.part, kind):
+        inside = replace(document, part=part, related=RelatedText(package, part))
+        root = package.parse(part)
+        notes = list(children(root, "footnote", "endnote", "comment"))
+        for note in notes or [root]:
+            mark = document.notes.of_note(note)
+            for block in _visible(_blocks(note, inside)):
+                yield Block(f"{mark} {block.text}".lstrip(), BlockKind.PAGE_FURNITURE, origin=origin)
+                mark = ""
 
 
 def _blocks(container: Element, document: _Document) -> Iterator[Block]:
@@ -94,16 +149,24 @@ def _element_blocks(element: Element, document: _Document) -> Iterator[Block]:
     name = local_name(element)
     if name == "p":
         yield _paragraph(element, document)
-        for box in _text_boxes(element):
-            yield from _blocks(box, document)
+        yield from _anchored_blocks(element, document)
     elif name == "tbl":
         yield from _table(element, document)
+    elif name == "AlternateContent":
+        yield from _blocks(shown_variant(element), document)
+    elif name == "sdt" and fills_in(element):
+        yield from (replace(block, origin=Origin.FORM_FIELD) for block in _inside(element, document))
     elif name not in _UNSHOWN:
         yield from _blocks(element, document)
 
 
+def _inside(control: Element, document: _Document) -> Iterator[Block]:
+    content = child(control, "sdtContent")
+    return _blocks(content, document) if content is not None else iter(())
+
+
 def _paragraph(element: Element, document: _Document) -> Block:
-    text = "".join(_inline(element)).strip()
+    text = "".join(_inline(element, document)).strip()
     style = _style_chain(document.styles, attribute_of(element, "val", "pPr", "pStyle"))
     level = _heading_level(element, style)
     label = document.labels.next_label(_numbering(element, style)) if text else None
@@ -111,10 +174,10 @@ def _paragraph(element: Element, document: _Document) -> Block:
         return Block(f"{label} {text}" if label else text, BlockKind.HEADING, level)
     if label is not None:
         return Block(f"{label} {text}".strip(), BlockKind.LIST_ITEM)
-    return Block(text)
+    return Block(text, origin=Origin.HIDDEN if text and _is_hidden(element) else Origin.BODY)
 
 
-def _inline(element: Element) -> Iterator[str]:
+def _inline(element: Element, document: _Document) -> Iterator[str]:
     """The text of runs, in order; the depth of XML is bounded by the parser, so that recursion is safe."""
     for each in element:
         name = local_name(each)
@@ -122,47 +185,87 @@ def _inline(element: Element) -> Iterator[str]:
             yield each.text or ""
         elif name in _MARKS:
             yield _MARKS[name]
-        elif name == "sym":
-            yield _symbol(each)
-        elif name == "docPr":
-            yield _description(each)
         elif name == "AlternateContent":
-            yield from _inline(_alternative(each))
+            yield from _inline(shown_variant(each), document)
+        elif read := _SPECIAL.get(name):
+            yield read(each, document)
         elif name not in _UNSHOWN:
-            yield from _inline(each)
+            yield from _inline(each, document)
 
 
-def _alternative(element: Element) -> Element:
-    """The variant to read: the same content stands in each, for readers of different age."""
-    variants = list(children(element, "Choice", "Fallback"))
-    for variant in variants:
-        if any(each.text for each in variant.iter("{*}t")):
-            return variant
-    return variants[0] if variants else element
+def _is_hidden(paragraph: Element) -> bool:
+    """Whether all runs with text are formatted as hidden."""
+    runs = [run for run in paragraph.iter("{*}r") if child(run, "t") is not None]
+    return bool(runs) and all(_is_on(child(run, "rPr", "vanish")) for run in runs)
 
 
-def _text_boxes(paragraph: Element) -> Iterator[Element]:
-    """The outermost text boxes anchored in a paragraph, each in one of its variants."""
+def _is_on(toggle: Element | None) -> bool:
+    return toggle is not None and attribute(toggle, "val") not in ("0", "false", "off")
+
+
+def _anchored_blocks(paragraph: Element, document: _Document) -> Iterator[Block]:
+    """The text boxes, charts and diagrams that hang on a paragraph, in their order."""
+    for anchored in _anchored(paragraph):
+        if local_name(anchored) == "txbxContent":
+            yield from _blocks(anchored, document)
+        else:
+            yield from document.related.at(anchored)
+
+
+def _anchored(paragraph: Element) -> Iterator[Element]:
+    """The outermost text boxes, and pointers to charts and diagrams, each in one of its variants."""
     pending = [paragraph]
     while pending:
         element = pending.pop()
-        if local_name(element) == "txbxContent":
+        name = local_name(element)
+        if name == "txbxContent" or name in POINTERS:
             yield element
-        elif local_name(element) == "AlternateContent":
-            pending.append(_alternative(element)) if len(element) else None
-        elif local_name(element) not in ("del", "moveFrom"):
+        elif name == "AlternateContent":
+            pending += reversed(shown_variant(element))
+        elif name not in ("del", "moveFrom"):
             pending += reversed(element)
 
 
 def _table(table: Element, document: _Document) -> Iterator[Block]:
     """One Block a row. A row with a single filled cell is layout: its content is read as if there were no table."""
-    for row in _table_rows(table):
-        cells = [list(_visible(_blocks(cell, document))) for cell in _row_cells(row)]
-        filled = [cell for cell in cells if cell]
+    rows = list(_table_rows(table))
+    names_columns = _names_columns(table, rows)
+    for row in rows:
+        cells = [(_span(cell), list(_visible(_blocks(cell, document)))) for cell in _row_cells(row)]
+        filled = [cell for _, cell in cells if cell]
         if len(filled) == 1:
             yield from filled[0]
         elif filled:
-            yield table_row(" ".join(block.text for block in cell) for cell in cells)
+            yield replace(table_row(_texts_by_column(cells)), names_columns=names_columns(row))
+
+
+def _names_columns(table: Element, rows: Sequence[Element]) -> Callable[[Element], bool]:
+    """Says of each row that is asked for, in order, whether it names the columns.
+
+    These are the rows that Word repeats on each page; else the first, unless the table's look sets none apart.
+    """
+    if any(_is_repeated(row) for row in rows):
+        return _is_repeated
+    look = child(table, "tblPr", "tblLook")
+    first_is_apart = look is None or attribute(look, "firstRow") not in ("0", "false")
+    asked = iter([first_is_apart])
+    return lambda row: next(asked, False) and row is not rows[-1]
+
+
+def _is_repeated(row: Element) -> bool:
+    return _is_on(child(row, "trPr", "tblHeader"))
+
+
+def _texts_by_column(cells: Iterable[tuple[int, list[Block]]]) -> Iterator[str]:
+    """A cell over several columns leaves empty ones behind it, so that what follows keeps its column."""
+    for span, blocks in cells:
+        yield " ".join(block.text for block in blocks)
+        yield from [""] * (span - 1)
+
+
+def _span(cell: Element) -> int:
+    columns = attribute_of(cell, "val", "tcPr", "gridSpan") or "1"
+    return min(max(int(columns), 1), WIDEST_SPAN) if columns.isdecimal() else 1
 
 
 def _table_rows(table: Element) -> Iterator[Element]:
@@ -186,16 +289,45 @@ def _visible(blocks: Iterable[Block]) -> Iterator[Block]:
     return (block for block in blocks if block.text.strip())
 
 
-def _symbol(element: Element) -> str:
+def _symbol(element: Element, _: _Document) -> str:
     """A character of a symbol font; those in the private area mean nothing outside of it."""
     code = int(attribute(element, "char") or "0", 16)
     return chr(code) if 0x20 < code < 0xD800 else "•" if code >= 0xE000 else ""
 
 
-def _description(element: Element) -> str:
-    """The alternative text of a picture: what its author wrote for those who do not see it."""
-    text = one_line(element.get("descr", ""))
+def _description(element: Element, _: _Document) -> str:
+    text = description_of(element)
     return f" {text} " if text else ""
+
+
+def _word_art(element: Element, _: _Document) -> str:
+    """Text along a line, which the old WordArt keeps in an attribute: most watermarks."""
+    return f" {element.get('string', '')} "
+
+
+def _note_mark(element: Element, document: _Document) -> str:
+    return document.notes.of_reference(element)
+
+
+def _with_reading(ruby: Element, document: _Document) -> str:
+    """A word and in brackets how it is read, as HTML's `rp` writes it where there is no room above the line."""
+    base, reading = (child(ruby, name) for name in ("rubyBase", "rt"))
+    texts = ("".join(_inline(each, document)) if each is not None else "" for each in (base, reading))
+    word, spoken = texts
+    return f"{word}({spoken})" if spoken else word
+
+
+_SPECIAL: Mapping[str, Callable[[Element, _Document], str]] = {
+    "sym": _symbol,
+    "docPr": _description,
+    "textpath": _word_art,
+    "footnoteReference": _note_mark,
+    "endnoteReference": _note_mark,
+    "ruby": _with_reading,
+    "oMath": lambda element, _: equation_text(element),
+    "ffData": lambda element, _: field_result(element),
+}
+"""Elements of a paragraph that are more than their runs."""
 
 
 def attribute_of(element: Element, name: str, *path: str) -> str | None:
