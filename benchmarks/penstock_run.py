@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from penstock.local.data_folder import find_data_folder
 from penstock.local.postgres import prepare_postgres
 from penstock.local.run_state import read_state
+from penstock.models import embedded_text
 
 PENSTOCK = (sys.executable, "-P", "-m", "penstock")
 READY = re.compile(r"Penstock is ready at (http://\S+)")
@@ -82,14 +83,15 @@ class RunningPenstock:
         return dict(zip(names, map(int, row), strict=True))
 
     def stored_vectors(self, count: int) -> tuple[list[str], NDArray[np.float32]]:
-        """Texts of Chunks and their vectors, shape (texts, dimensions), picked by hash: the same ones every time."""
+        """What was embedded of Chunks, and their vectors of shape (texts, dimensions); by hash, each time alike."""
         rows = self._rows(
-            "select distinct on (text_hash) text, embedding::real[]"
+            "select distinct on (text_hash) context, text, embedding::real[]"
             " from chunks join embeddings using (chunk_id, text_hash)"
             " order by text_hash limit %s",
             count,
         )
-        return [text for text, _ in rows], np.array([vector for _, vector in rows], dtype=np.float32)
+        texts = [embedded_text(context, text) for context, text, _ in rows]
+        return texts, np.array([vector for *_, vector in rows], dtype=np.float32)
 
     def _cpu_seconds(self) -> float:
         state = read_state(find_data_folder(self.data))

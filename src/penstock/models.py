@@ -85,6 +85,14 @@ class Chunk(Value):
     pages: tuple[int, int] | None = Field(description="First and last page, from 1.")
     char_span: tuple[int, int] = Field(description="Start and end in the extracted text, in characters.")
     headings: list[str] = Field(description="The heading trail, outermost first.")
+    context: str = Field(
+        default="",
+        description="File, headings and column names: embedded and indexed with the text, but no part of it.",
+    )
+    metadata: dict[str, Any] = Field(
+        default_factory=dict[str, Any],
+        description="`origins`: what of it is not the body's text, such as `comment` or `footnote`.",
+    )
 
 
 class Hit(Value):
@@ -99,6 +107,8 @@ class Hit(Value):
     pages: tuple[int, int] | None
     char_span: tuple[int, int]
     headings: list[str]
+    context: str = ""
+    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
 class NewChunk(Value):
@@ -110,11 +120,19 @@ class NewChunk(Value):
     pages: tuple[int, int] | None
     char_span: tuple[int, int]
     headings: list[str]
+    context: str = ""
+    context_tokens: int = 0
+    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
 
     @property
     def text_hash(self) -> bytes:
-        """SHA-256 of the text: equal texts share their vector."""
-        return hashlib.sha256(self.text.encode()).digest()
+        """SHA-256 of what is embedded: equal texts in equal contexts share their vector."""
+        return hashlib.sha256(embedded_text(self.context, self.text).encode()).digest()
+
+
+def embedded_text(context: str, text: str) -> str:
+    """What the engine gets of a Chunk, and full-text search indexes."""
+    return f"{context}\n\n{text}" if context else text
 
 
 def chunk_id(file_id: UUID, generation: int, index: int, text_hash: bytes) -> UUID:

@@ -85,7 +85,7 @@ async def test_an_equal_text_is_not_embedded_again(pipeline: Pipeline) -> None:
     await pipeline.submit(PARAGRAPHS, "one.txt")
     await pipeline.run()
     before = pipeline.embedding.batcher.counts.texts
-    again = await pipeline.submit(PARAGRAPHS, "two.txt")
+    again = await pipeline.submit(PARAGRAPHS, "copies/one.txt")
     await pipeline.run()
     assert (await pipeline.file(again.file_id)).status is FileStatus.COMPLETE
     assert pipeline.embedding.batcher.counts.texts == before

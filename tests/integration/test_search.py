@@ -60,6 +60,23 @@ async def test_each_mode_finds_what_it_is_for(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.slow
+async def test_a_passage_is_found_by_what_it_does_not_say_itself(pipeline: Pipeline) -> None:
+    await pipeline.submit(
+        "# Quillwort\n\n" + "It grows in the shallows of the upper pond. " * 60, "ponds/Zephyr_survey.md"
+    )
+    await pipeline.run()
+    by_heading = await find(pipeline, "quillwort", mode="text", k=10)
+    assert len(by_heading) > 1
+    assert "Quillwort" not in max(by_heading, key=lambda hit: hit.index).text
+    assert {hit.context for hit in by_heading} == {"Zephyr survey", "Zephyr survey > Quillwort"}
+    assert {hit.chunk_id for hit in await find(pipeline, "zephyr", mode="text", k=10)} == {
+        hit.chunk_id for hit in by_heading
+    }
+    (near, *_) = await find(pipeline, "where does the quillwort plant grow?", mode="vector")
+    assert near.name == "ponds/Zephyr_survey.md"
+
+
+@pytest.mark.slow
 async def test_filters(pipeline: Pipeline) -> None:
     names = {hit.name for hit in await find(pipeline, "water", which=Filter(names=["fish.txt", "numbers.csv"]))}
     assert names == {"fish.txt", "numbers.csv"}

@@ -165,7 +165,7 @@ def test_the_trail_is_what_holds_where_the_body_of_the_chunk_starts() -> None:
         heading("One A", 2),
         Block(words(15)),
         heading("One B", 2),
-        Block(words(38)),
+        Block(words(33)),
         Block("Page 7", FURNITURE),
         heading("Two"),
         Block(words(12)),

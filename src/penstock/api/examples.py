@@ -46,6 +46,8 @@ HIT: dict[str, Any] = {
     "pages": [3, 3],
     "char_span": [6120, 6195],
     "headings": ["Operation", "Starting"],
+    "context": "q3 > Operation > Starting",
+    "metadata": {},
 }
 
 

@@ -7,13 +7,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from penstock.chunking.cutting import WEAKEST_HEADING, Strength, between_characters, heading_strength
-from penstock.chunking.document import Block, BlockKind
+from penstock.chunking.document import Block, BlockKind, Origin
 
 LONGEST_TITLE = 256
 """Characters of a heading in the trail: it is repeated in every Chunk below it."""
+LONGEST_COLUMNS = 1024
+"""Characters of a table's first row that are kept for the rows below it."""
 _CLOSE_KINDS = (BlockKind.TABLE_ROW, BlockKind.LIST_ITEM)
+_ASIDE = frozenset({Origin.COMMENT, Origin.SPEAKER_NOTES, Origin.ENDNOTE, Origin.EMBEDDED})
+"""Texts of their own beside the body: to cut between them and the body is as natural as before a heading.
+
+Not footnotes, headers and footers, which stand in the middle of what goes on."""
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """NUL and halves of surrogate pairs: PostgreSQL takes no NUL, UTF-8 has no surrogates."""
+_AMBIGUOUS = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
+"""Blanks to Python, nothing to BERT, which reads the words around them as one: no cut there has exact counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,9 @@ class Part:
     """Of the boundary before it; NONE between the pieces of one Block."""
     entire: bool
     """Whether it is all of its Block."""
+    origin: Origin = Origin.BODY
+    columns: str = ""
+    """Of a table row below the first: the first, which says what the columns are."""
 
 
 def assemble(blocks: Iterable[Block], *, piece_size: int) -> Iterator[tuple[str, Part]]:
@@ -39,6 +50,7 @@ def assemble(blocks: Iterable[Block], *, piece_size: int) -> Iterator[tuple[str,
     characters come in several, parted between words where there are any.
     """
     trail = _Trail()
+    table = _Table()
     previous: Block | None = None
     dangling = False
     end = 0
@@ -47,13 +59,15 @@ def assemble(blocks: Iterable[Block], *, piece_size: int) -> Iterator[tuple[str,
         if not text:
             continue
         trail.enter(block)
+        columns = table.enter(block)
         strength = Strength.AFTER_HEADING if dangling else _strength_between(previous, block)
         between = _between(previous, block)
         for piece in _pieces(text, piece_size):
             start, end = end + len(between), end + len(between) + len(piece)
+            entire = len(piece) == len(text)
             yield (
                 between + piece,
-                Part(start, end, block.kind, block.page, trail.titles, strength, len(piece) == len(text)),
+                Part(start, end, block.kind, block.page, trail.titles, strength, entire, block.origin, columns),
             )
             between, strength = "", Strength.NONE
         previous = block
@@ -79,9 +93,30 @@ class _Trail:
         self._levels.append(level)
 
 
+class _Table:
+    """The column names that hold at the present Block."""
+
+    def __init__(self) -> None:
+        self._columns = ""
+
+    def enter(self, block: Block) -> str:
+        """The first row of the table that this row is a further one of."""
+        if block.kind is not BlockKind.TABLE_ROW:
+            # A running header or a footnote between two rows of a table that goes on over the page ends nothing.
+            if block.kind is not BlockKind.PAGE_FURNITURE:
+                self._columns = ""
+            return ""
+        above, starts = self._columns, block.names_columns
+        if starts:
+            self._columns = " ".join(_storable(block.text[:LONGEST_COLUMNS]).split())
+        return "" if starts else above
+
+
 def _strength_between(previous: Block | None, block: Block) -> int:
     if block.kind is BlockKind.HEADING:
         return heading_strength(block.level)
+    if previous and previous.origin is not block.origin and {previous.origin, block.origin} & _ASIDE:
+        return Strength.HEADING
     return Strength.LINE if previous and _belong_together(previous, block) else Strength.PARAGRAPH
 
 
@@ -93,11 +128,12 @@ def _between(previous: Block | None, block: Block) -> str:
 
 def _belong_together(previous: Block, block: Block) -> bool:
     """Rows of one table, items of one list."""
-    return block.kind in _CLOSE_KINDS and (block.kind, block.page) == (previous.kind, previous.page)
+    alike = (block.kind, block.page, block.origin) == (previous.kind, previous.page, previous.origin)
+    return alike and block.kind in _CLOSE_KINDS and not block.names_columns
 
 
 def _storable(text: str) -> str:
-    return _UNSTORABLE.sub("\ufffd", text)
+    return _AMBIGUOUS.sub(" ", _UNSTORABLE.sub("\ufffd", text))
 
 
 def _pieces(text: str, size: int) -> Iterator[str]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from penstock.chunking.assembly import Part, assemble
+from penstock.chunking.context import Context, ContextMaker
 from penstock.chunking.cutting import Boundary, Strength, between_characters, boundaries_inside, furthest, strongest
-from penstock.chunking.document import Block, BlockKind
+from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.chunking.recipe import ChunkRecipe
 from penstock.chunking.tokens import TokenCounter
 from penstock.chunking.window import Window
@@ -24,14 +25,18 @@ class Chunker:
         self._recipe = recipe
         self._counter = TokenCounter(recipe.tokenizer_file, max_tokens=recipe.max_tokens)
 
-    def chunk(self, blocks: Iterable[Block], *, write: Callable[[str], None]) -> Iterator[NewChunk]:
+    def chunk(self, blocks: Iterable[Block], *, write: Callable[[str], None], title: str = "") -> Iterator[NewChunk]:
         """The Chunks of the text that the Blocks make, in order; `write` gets each piece of that text once.
+
+        `title` says of which file they are: it becomes a part of each Chunk's context, which together with the
+        Chunk's text is within the recipe's tokens.
 
         `text == extracted[char_span[0]:char_span[1]]`, in characters. Between two Chunks there is nothing but
         white space, and without overlap no text is in two of them. Lazy: a Chunk comes as soon as the Blocks
         behind it can no longer change it, so that a file of any size takes a few MB.
         """
-        cutter = _Cutter(self._recipe, self._counter)
+        contexts = ContextMaker(self._counter, title=title, max_tokens=self._recipe.max_tokens)
+        cutter = _Cutter(self._recipe, self._counter, contexts)
         for piece, part in assemble(blocks, piece_size=max(LONGEST_PIECE, self._recipe.max_characters)):
             write(piece)
             cutter.window.append(piece, part)
@@ -40,20 +45,22 @@ class Chunker:
 
 
 class _Stretch(NamedTuple):
-    """From where to where a Chunk goes, white space at its end included, and its exact token count."""
+    """From where to where a Chunk goes, white space at its end included, its exact token count and its context."""
 
     start: int
     cut: int
     tokens: int
+    context: Context
 
 
 class _Cutter:
     """One text on its way through the window."""
 
-    def __init__(self, recipe: ChunkRecipe, counter: TokenCounter) -> None:
+    def __init__(self, recipe: ChunkRecipe, counter: TokenCounter, contexts: ContextMaker) -> None:
         self.window = Window(counter)
         self._recipe = recipe
         self._counter = counter
+        self._contexts = contexts
         self._start = 0
         """Where the next Chunk starts."""
         self._covered = 0
@@ -86,31 +93,39 @@ class _Cutter:
         recipe, window = self._recipe, self.window
         if not window.is_measured_from(start):
             window.measure_again(start, recipe.max_characters)
-        limit = window.past_blanks(min(window.reach(start, recipe.max_tokens), start + recipe.max_characters))
+        context = self._context(start)
+        budget = recipe.max_tokens - context.tokens
+        limit = window.past_blanks(min(window.reach(start, budget), start + recipe.max_characters))
         while limit > self._covered:
-            cut = limit if limit == window.end else self._choose(start, limit)
+            cut = limit if limit == window.end else self._choose(start, limit, budget)
             tokens = self._count(start, cut)
-            if tokens <= recipe.max_tokens:
-                return _Stretch(start, cut, tokens)
-            limit = min(cut - 1, start + (cut - start) * recipe.max_tokens // tokens)
+            if tokens <= budget:
+                return _Stretch(start, cut, tokens, context)
+            limit = min(cut - 1, start + (cut - start) * budget // tokens)
         return None
 
-    def _choose(self, start: int, limit: int) -> int:
+    def _context(self, start: int) -> Context:
+        """What the text from `start` on does not say itself: a heading that it starts with is its own."""
+        part = next(self.window.parts(start, start))
+        around = part.headings[:-1] if part.kind is BlockKind.HEADING else part.headings
+        return self._contexts.make(around, part.columns)
+
+    def _choose(self, start: int, limit: int, budget: int) -> int:
         """The strongest boundary of those that fill the Chunk by half; else the furthest; else between any letters."""
         covered, window = self._covered, self.window
-        half = min(window.reach(start, self._recipe.max_tokens // 2), (start + limit) // 2)
+        half = min(window.reach(start, budget // 2), (start + limit) // 2)
         filled = max(half - 1, covered)
         return (
-            strongest(self._boundaries(filled, limit))
-            or furthest(self._boundaries(covered, filled))
+            strongest(self._boundaries(filled, limit, budget))
+            or furthest(self._boundaries(covered, filled, budget))
             or window.base + between_characters(window.text, covered - window.base, limit - window.base)
         )
 
-    def _boundaries(self, after: int, up_to: int) -> Iterator[Boundary]:
+    def _boundaries(self, after: int, up_to: int, budget: int) -> Iterator[Boundary]:
         """Every boundary between Parts, and the last ones inside them."""
         window, base = self.window, self.window.base
         for part in window.parts(after, up_to):
-            whole = self._keep_whole(part)
+            whole = self._keep_whole(part, budget)
             # A heading goes with what follows it, but where that can be cut, and not where both are whole.
             if part.start > after and (part.strength > Strength.AFTER_HEADING or whole):
                 yield Boundary(part.strength, part.start)
@@ -118,13 +133,13 @@ class _Cutter:
                 inside = boundaries_inside(window.text, max(after, part.start) - base, min(up_to, part.end) - base)
                 yield from (Boundary(strength, base + position) for strength, position in inside)
 
-    def _keep_whole(self, part: Part) -> bool:
+    def _keep_whole(self, part: Part, budget: int) -> bool:
         """Whether no cut may fall inside: a heading or a table row, if a Chunk can hold it."""
         return (
             part.entire
             and part.kind in (BlockKind.HEADING, BlockKind.TABLE_ROW)
             and part.end - part.start <= self._recipe.max_characters
-            and self.window.tokens(part.start, part.end) <= self._recipe.max_tokens
+            and self.window.tokens(part.start, part.end) <= budget
         )
 
     def _count(self, start: int, cut: int) -> int:
@@ -137,13 +152,17 @@ class _Cutter:
         end = stretch.start + len(text)
         parts = list(self.window.parts(stretch.start, end - 1))
         pages = [part.page for part in parts if part.page is not None]
+        origins = sorted({part.origin for part in parts} - {Origin.BODY})
         return NewChunk(
             index=self._index,
             text=text,
             token_count=stretch.tokens,
+            context=stretch.context.text,
+            context_tokens=stretch.context.tokens,
             pages=(min(pages), max(pages)) if pages else None,
             char_span=(stretch.start, end),
             headings=list(_trail(parts)),
+            metadata={"origins": [origin.value for origin in origins]} if origins else {},
         )
 
     def _overlap_start(self, stretch: _Stretch) -> int:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
 from penstock.database.connection import Rows
 from penstock.database.statements import statement
-from penstock.models import Chunk, NewChunk, chunk_id
+from penstock.models import Chunk, NewChunk, chunk_id, embedded_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,15 @@ class UnembeddedChunk:
 
     chunk_id: UUID
     index: int
+    context: str
     text: str
     text_hash: bytes
     token_count: int
+    """Of the text and its context."""
+
+    @property
+    def embedded_text(self) -> str:
+        return embedded_text(self.context, self.text)
 
 
 async def record_chunks(rows: Rows, ingested: IngestedFile, chunks: Iterable[NewChunk], *, language: str) -> bool:
@@ -77,6 +85,9 @@ def _copy_row(ingested: IngestedFile, chunk: NewChunk, language: str) -> Sequenc
         last_page,
         *chunk.char_span,
         chunk.headings,
+        chunk.context,
+        chunk.context_tokens,
+        Jsonb(chunk.metadata),
         language,
     )
 
@@ -112,7 +123,10 @@ async def chunks_to_embed(
 def passage_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that a Chunk and a Hit share, from a row of `chunks` with the File's `name`."""
     return {
-        **{name: row[name] for name in ("chunk_id", "file_id", "name", "index", "text", "headings")},
+        **{
+            name: row[name]
+            for name in ("chunk_id", "file_id", "name", "index", "text", "headings", "context", "metadata")
+        },
         "pages": None if row["first_page"] is None else (row["first_page"], row["last_page"]),
         "char_span": (row["char_start"], row["char_end"]),
     }

@@ -89,7 +89,7 @@ for no key update;
 -- name: copy_chunks
 -- The Chunks of one generation, streamed.
 copy chunks (chunk_id, file_id, generation, index, text, text_hash, token_count, first_page, last_page,
-             char_start, char_end, headings, language)
+             char_start, char_end, headings, context, context_tokens, metadata, language)
 from stdin;
 
 -- name: finish_ingest
@@ -120,7 +120,8 @@ limit %(limit)s;
 
 -- name: chunks_to_embed
 -- Of the Chunks in a message, those that still wait for their vector under the model.
-select chunks.chunk_id, chunks.index, chunks.text, chunks.text_hash, chunks.token_count
+select chunks.chunk_id, chunks.index, chunks.context, chunks.text, chunks.text_hash,
+       chunks.token_count + chunks.context_tokens as token_count
 from files join chunks on chunks.file_id = files.file_id and chunks.generation = files.generation
 where files.file_id = %(file_id)s and files.generation = %(generation)s and files.status = 'embedding'
   and chunks.chunk_id = any(%(chunk_ids)s)

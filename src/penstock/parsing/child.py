@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from penstock.chunking.chunker import Chunker
+from penstock.chunking.context import title_of
 from penstock.chunking.document import Block
 from penstock.errors import NoText, ParserCrashed, ParserMemory, PenstockError, TooLarge
 from penstock.models import NewChunk, Value
@@ -60,7 +61,7 @@ def main(*, detect: Detect | None = None, read: Read | None = None) -> None:
             media_type = detect(Path(request.path), request.name)
             document = _Document(read(Path(request.path), media_type), limit=setup.max_text_mb * MEBIBYTE)
             with (folder / TEXT_NAME).open("wb", buffering=WRITE_BUFFER_BYTES) as file:
-                for chunks in _batches(document.chunks(chunker, file)):
+                for chunks in _batches(document.chunks(chunker, file, title=title_of(request.name))):
                     _send(answers, MadeChunks(chunks=chunks))
             _send(answers, document.finished(media_type))
 
@@ -131,7 +132,7 @@ class _Document:
         self._tokens = 0
         self._page_count: int | None = None
 
-    def chunks(self, chunker: Chunker, file: BinaryIO) -> Iterator[NewChunk]:
+    def chunks(self, chunker: Chunker, file: BinaryIO, *, title: str) -> Iterator[NewChunk]:
         """The Chunks, while the text goes to `file`. Raises `TooLarge` where that grows over the limit."""
 
         def write(text: str) -> None:
@@ -143,7 +144,7 @@ class _Document:
                     "raise PENSTOCK_PARSING_MAX_TEXT_MB or split the file."
                 )
 
-        for chunk in chunker.chunk(self._counted_blocks(), write=write):
+        for chunk in chunker.chunk(self._counted_blocks(), write=write, title=title):
             self._tokens += chunk.token_count
             yield chunk
 

@@ -34,7 +34,9 @@ async def embed(
     waiting, complete = await _reuse(request, database=database, model_id=model_id)
     refused: list[tuple[UnembeddedChunk, EmbeddingRefused]] = []
     if waiting:
-        embedded = await batcher.embed([chunk.text for chunk in waiting], [chunk.token_count for chunk in waiting])
+        embedded = await batcher.embed(
+            [chunk.embedded_text for chunk in waiting], [chunk.token_count for chunk in waiting]
+        )
         good, refused = _sorted_out(waiting, embedded)
         complete = await _record(request, good, database=database, model_id=model_id)
     facts = {"file_id": str(request.file_id), "seconds": round(time.perf_counter() - began, 3)}
