@@ -69,6 +69,7 @@ class StoredFile:
             "chunk_count": chunks,
             "embedded_count": chunks if status == "complete" else 0,
             "token_count": chunks * 10,
+            "coverage": 0.9993 if chunks else None,
             "error": self.error if status == "failed" else None,
             "metadata": self.metadata,
             "created_at": self.created_at.isoformat(),

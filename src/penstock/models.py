@@ -66,6 +66,10 @@ class File(Value):
     chunk_count: int
     embedded_count: int = Field(description="Chunks of this generation that have their vector.")
     token_count: int
+    coverage: float | None = Field(
+        description="Of the words that an independent count finds in the file, the share that is in its text, "
+        "rounded down to 4 digits; null where its format has no such count."
+    )
     error: Failure | None
     metadata: dict[str, Any]
     created_at: datetime

@@ -37,10 +37,10 @@ class Pipeline:
     folder: Path
     asked: ListedQueues
 
-    async def submit(self, text: str, name: str = "note.txt") -> File:
+    async def submit(self, content: str | bytes, name: str = "note.txt") -> File:
         return await submit(
             Description(name),
-            _pieces(text.encode()),
+            _pieces(content.encode() if isinstance(content, str) else content),
             max_bytes=10_000_000,
             database=self.services.database,
             store=self.services.store,

@@ -93,7 +93,8 @@ def test_the_query_names_batches_and_describes(here: Installation) -> None:
         "chunks": 0,
         "embedded": 0,
     }
-    here.complete(file, "one", "two")
+    assert file["coverage"] is None
+    assert here.complete(file, "one", "two")["coverage"] == 0.9993
     progress = here.get(f"/batches/{batch}")
     assert (progress["files"]["complete"], progress["pages"], progress["chunks"], progress["embedded"]) == (1, 1, 2, 2)
 

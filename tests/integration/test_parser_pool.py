@@ -42,9 +42,11 @@ from penstock.parsing.child import main
 def detect(path, name):
     return "text/plain"
 
-def read(path, media_type):
+def read(path, media_type, coverage):
     """A file's first word says what its reader does; the rest is its text."""
     command, _, text = path.read_text().partition(" ")
+    if command == "count":
+        coverage.counted, coverage.missed, coverage.lost = map(int, text.split())
     yield from COMMANDS.get(command, words)(text)
 
 def words(text):
@@ -221,6 +223,12 @@ async def test_a_file_becomes_chunks_counts_and_text(open_bench: OpenBench) -> N
     assert text == "First page.\n\nZweite Seite: äöü."
     assert [(chunk.text, chunk.pages) for chunk in chunks] == [(text, (1, 2))]
     assert parsed == ParsedFile("text/plain", 2, 1, len(text), chunks[0].token_count)
+
+
+async def test_what_the_independent_count_found_comes_with_the_counts(open_bench: OpenBench) -> None:
+    async with open_bench() as bench:
+        _, parsed, _ = await bench.parse("count 30000 3 1")
+    assert (parsed.coverage, parsed.supplemented) == (0.9999, 2)
 
 
 async def test_chunks_come_while_the_file_is_read(open_bench: OpenBench) -> None:

@@ -9,7 +9,9 @@ from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
+from office_files import document_with_an_unknown_part
 from pipeline_services import Pipeline, open_pipeline
+from structlog.testing import capture_logs
 
 from penstock.database.files import FileFilter, list_files
 from penstock.errors import NotFound, ObjectMissing, TooLarge
@@ -50,6 +52,22 @@ async def test_a_file_goes_through(pipeline: Pipeline) -> None:
     rows = await rows_of(pipeline, file.file_id)
     assert len(rows) == done.chunk_count
     assert all(embedding is not None for *_, embedding in rows)
+
+
+async def test_text_that_the_reader_lost_is_there_and_its_coverage_is_kept(pipeline: Pipeline) -> None:
+    file = await pipeline.submit(document_with_an_unknown_part("The body.", "A note of a kind that nobody knows."))
+    assert file.coverage is None
+    with capture_logs() as logs:
+        await pipeline.run()
+    assert (await pipeline.file(file.file_id)).coverage == 1
+    [(text,)] = await pipeline.values(b"select text from chunks where file_id = %s", file.file_id)
+    assert text == "The body.\n\nA note of a kind that nobody knows."
+    assert [log["words"] for log in logs if log["log_level"] == "warning"] == [8]
+
+    again = await reingest(file.file_id, database=pipeline.services.database, queues=pipeline.asked)
+    assert again.coverage is None
+    await pipeline.run()
+    assert (await pipeline.file(file.file_id)).coverage == 1
 
 
 async def test_the_same_messages_twice_and_in_any_order_change_nothing(pipeline: Pipeline) -> None:

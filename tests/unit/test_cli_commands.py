@@ -334,9 +334,11 @@ def test_status_shows_one_file(run: Run, docs: Path, api: ApiInMemory) -> None:
     shown = run("status", ids["docs/a.md"])
     assert shown.exit_code == 0
     assert "chunks      3, of which 3 embedded" in shown.stdout
+    assert "coverage    99.93 % of the words that an independent count finds" in shown.stdout
     failed = run("status", ids["docs/bad.md"])
     assert failed.exit_code == 1
     assert "error       no_text: The file holds no text." in failed.stdout
+    assert "coverage" not in failed.stdout
     assert json.loads(run("status", ids["docs/a.md"], "--json").stdout)["status"] == "complete"
 
 

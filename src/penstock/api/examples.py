@@ -19,6 +19,7 @@ FILE: dict[str, Any] = {
     "chunk_count": 0,
     "embedded_count": 0,
     "token_count": 0,
+    "coverage": None,
     "error": None,
     "metadata": {"department": "pumps"},
     "created_at": "2026-11-23T17:00:00.000000Z",
@@ -33,6 +34,7 @@ COMPLETE_FILE: dict[str, Any] = FILE | {
     "chunk_count": 57,
     "embedded_count": 57,
     "token_count": 9841,
+    "coverage": 0.9993,
     "updated_at": "2026-11-23T17:00:04.000000Z",
     "settled_at": "2026-11-23T17:00:04.000000Z",
 }

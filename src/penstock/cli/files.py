@@ -112,6 +112,7 @@ def _print_details(file: File) -> None:
         "pages": file.page_count,
         "chunks": f"{file.chunk_count:,}, of which {file.embedded_count:,} embedded",
         "tokens": f"{file.token_count:,}",
+        "coverage": _coverage(file.coverage),
         "generation": f"{file.generation}, searchable: {file.active_generation or 'none'}",
         "metadata": file.metadata or None,
         "handed in": f"{file.created_at:%Y-%m-%d %H:%M:%S %Z}",
@@ -120,6 +121,10 @@ def _print_details(file: File) -> None:
     for label, value in details.items():
         if value is not None:
             typer.echo(f"{label:<11} {harmless(str(value))}")
+
+
+def _coverage(share: float | None) -> str | None:
+    return None if share is None else f"{share * 100:g} % of the words that an independent count finds"
 
 
 def readable_size(size: float) -> str:

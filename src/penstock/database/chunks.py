@@ -25,6 +25,7 @@ class IngestedFile:
     page_count: int | None
     chunk_count: int
     token_count: int
+    coverage: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ async def record_chunks(rows: Rows, ingested: IngestedFile, chunks: Iterable[New
             "page_count": ingested.page_count,
             "chunk_count": ingested.chunk_count,
             "token_count": ingested.token_count,
+            "coverage": ingested.coverage,
         },
     )
     return True

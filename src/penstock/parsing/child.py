@@ -20,6 +20,7 @@ from penstock.chunking.document import Block
 from penstock.errors import NoText, ParserCrashed, ParserMemory, PenstockError, TooLarge
 from penstock.models import NewChunk, Value
 from penstock.parsing.containment import MEBIBYTE, contain
+from penstock.parsing.coverage import Coverage
 from penstock.parsing.frames import (
     MAX_BATCH_CHARACTERS,
     MAX_BATCH_CHUNKS,
@@ -37,8 +38,8 @@ from penstock.parsing.frames import (
 
 Detect = Callable[[Path, str], str]
 """Path and name to media type. Raises a `FileError`."""
-Read = Callable[[Path, str], Iterable[Block]]
-"""Path and media type to Blocks, lazily. Raises a `FileError`."""
+Read = Callable[[Path, str, Coverage], Iterable[Block]]
+"""Path and media type to Blocks, lazily; counts into the `Coverage`. Raises a `FileError`."""
 WRITE_BUFFER_BYTES = 1024 * 1024
 
 
@@ -59,7 +60,9 @@ def main(*, detect: Detect | None = None, read: Read | None = None) -> None:
         request = ParseRequest.model_validate_json(body)
         with _refusing(answers, request.name):
             media_type = detect(Path(request.path), request.name)
-            document = _Document(read(Path(request.path), media_type), limit=setup.max_text_mb * MEBIBYTE)
+            coverage = Coverage()
+            blocks = read(Path(request.path), media_type, coverage)
+            document = _Document(blocks, coverage, limit=setup.max_text_mb * MEBIBYTE)
             with (folder / TEXT_NAME).open("wb", buffering=WRITE_BUFFER_BYTES) as file:
                 for chunks in _batches(document.chunks(chunker, file, title=title_of(request.name))):
                     _send(answers, MadeChunks(chunks=chunks))
@@ -124,8 +127,9 @@ def _naming(name: str, message: str) -> str:
 class _Document:
     """The counts of one file, taken while its Blocks and Chunks pass by."""
 
-    def __init__(self, blocks: Iterable[Block], *, limit: int) -> None:
+    def __init__(self, blocks: Iterable[Block], coverage: Coverage, *, limit: int) -> None:
         self._blocks = blocks
+        self._coverage = coverage
         self._limit = limit
         self._bytes = 0
         self._characters = 0
@@ -157,6 +161,8 @@ class _Document:
             page_count=self._page_count,
             character_count=self._characters,
             token_count=self._tokens,
+            coverage=self._coverage.share,
+            supplemented=self._coverage.missed - self._coverage.lost,
         )
 
     def _counted_blocks(self) -> Iterator[Block]:

@@ -64,6 +64,8 @@ class Finished(Value):
     page_count: Count | None
     character_count: Count
     token_count: Count
+    coverage: float | None = Field(ge=0, le=1)
+    supplemented: Count = Field(description="Words that only the independent count brought.")
 
 
 class Refused(Value):

@@ -62,6 +62,10 @@ class ParsedFile:
     chunk_count: int
     character_count: int
     token_count: int
+    coverage: float | None = None
+    """Of the words that an independent count finds, those that are in the text; None without such a count."""
+    supplemented: int = 0
+    """Words that only the independent count brought."""
 
 
 class ParserPool:
@@ -254,6 +258,8 @@ class Parse:
             chunk_count=self._chunk_count,
             character_count=finished.character_count,
             token_count=finished.token_count,
+            coverage=finished.coverage,
+            supplemented=finished.supplemented,
         )
 
     def _error_of(self, refused: Refused) -> PenstockError:

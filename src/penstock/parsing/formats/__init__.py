@@ -16,6 +16,7 @@ from lxml import etree
 from penstock.chunking.document import Block
 from penstock.errors import CorruptFile, FileError, NoText, UnsupportedFormat
 from penstock.parsing import media_type as types
+from penstock.parsing.coverage import Coverage, supplemented
 from penstock.parsing.formats.cleaning import clean
 from penstock.parsing.formats.delimited import read_delimited
 from penstock.parsing.formats.epub import read_epub
@@ -26,6 +27,7 @@ from penstock.parsing.formats.legacy_slides import read_legacy_slides
 from penstock.parsing.formats.legacy_word import read_legacy_word
 from penstock.parsing.formats.mail import read_mail, read_mailbox
 from penstock.parsing.formats.markup import read_asciidoc, read_latex, read_markdown, read_org, read_rst
+from penstock.parsing.formats.office_scan import SCANS
 from penstock.parsing.formats.opendocument import open_document_reader
 from penstock.parsing.formats.outlook import read_outlook
 from penstock.parsing.formats.pdf import read_pdf
@@ -52,19 +54,25 @@ _DAMAGE = (
 Not here: `MemoryError` and what the system says of files, which are not the file's fault."""
 
 
-def read(path: Path, media_type: str) -> Iterator[Block]:
+def read(path: Path, media_type: str, coverage: Coverage | None = None) -> Iterator[Block]:
     """The Blocks of a file in reading order, while it is being read: none is empty, none holds NUL or surrogates.
+
+    With `coverage`, and where its format has an independent count, the words are counted again, and what was lost
+    comes at the end.
 
     Raises `FileError`: `UnsupportedFormat`, `PasswordProtected`, `CorruptFile`, `TooLarge`, and at the end `NoText`
     if there was no word. What came before an error is good text.
     """
-    return _read(path, media_type, depth=0)
+    return _read(path, media_type, depth=0, coverage=coverage)
 
 
-def _read(path: Path, media_type: str, *, depth: int) -> Iterator[Block]:
+def _read(path: Path, media_type: str, *, depth: int, coverage: Coverage | None = None) -> Iterator[Block]:
     reader = _readers(depth).get(media_type)
     if reader is None:
         raise UnsupportedFormat
+    scan = SCANS.get(media_type)
+    if scan and coverage:
+        reader = partial(_read_and_scan, reader=reader, scan=scan, coverage=coverage)
     found = False
     try:
         for block in reader(path):
@@ -77,6 +85,10 @@ def _read(path: Path, media_type: str, *, depth: int) -> Iterator[Block]:
         raise CorruptFile(f"The file is damaged: it breaks the rules of {READABLE[media_type]}.") from error
     if not found:
         raise NoText
+
+
+def _read_and_scan(path: Path, *, reader: Reader, scan: Reader, coverage: Coverage) -> Iterator[Block]:
+    return supplemented(reader(path), partial(scan, path), coverage)
 
 
 def _read_attachment(path: Path, name: str, depth: int) -> Iterator[Block]:

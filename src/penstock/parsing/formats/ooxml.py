@@ -39,6 +39,7 @@ class Package:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
+        self._relationships: dict[str, list[Relationship]] = {}
 
     def __contains__(self, part: str) -> bool:
         return part in self._archive
@@ -53,6 +54,11 @@ class Package:
 
     def relationships(self, part: str) -> list[Relationship]:
         """Where `part` points to inside the package; what it names outside (links, linked pictures) is not followed."""
+        if part not in self._relationships:
+            self._relationships[part] = self._read_relationships(part)
+        return self._relationships[part]
+
+    def _read_relationships(self, part: str) -> list[Relationship]:
         folder, name = posixpath.split(part)
         rels = posixpath.join(folder, "_rels", f"{name}.rels")
         if rels not in self:
