@@ -6,7 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 # As pip does: behind a company's proxy only the system knows its certificate.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: help demo check test lint types contracts fast bench lock format clean
+.PHONY: help demo check test lint types contracts fast bench fidelity lock format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ demo: .venv/installed  ## hand in the example documents and search them
 
 check: lint types contracts fast  ## lint, types, import contracts, fast tests
 
-test: .venv/installed distribution-redis lint types contracts  ## all of it: what CI runs
+test: .venv/installed distribution-redis programs-to-compare lint types contracts  ## all of it: what CI runs
 	$(BIN)/pytest
 
 lint: .venv/installed
@@ -41,6 +41,9 @@ bench: .venv/installed  ## filings end to end beside LlamaIndex: ratio and cosin
 	$(BIN)/python benchmarks/end_to_end.py
 	$(BIN)/python benchmarks/plot.py
 
+fidelity: .venv/installed programs-to-compare  ## count the words of the test corpora against independent readings: docs/fidelity.md
+	PYTHONPATH=benchmarks $(BIN)/python -m fidelity
+
 lock: .venv/installed  ## renew requirements.lock: pins and hashes, no addresses
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra model --group dev \
 		--generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
@@ -52,6 +55,14 @@ distribution-redis:
 	@if [ "$$CI" = true ] && ! command -v redis-server >/dev/null && command -v apt-get >/dev/null; then \
 		{ apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends redis-server >/dev/null; } \
 			|| echo "redis-server cannot be installed here: its tests are skipped"; \
+	fi
+
+# What we read of doc, xls and ppt is compared with what these programs read. They are run, never linked or shipped.
+.PHONY: programs-to-compare
+programs-to-compare:
+	@if [ "$$CI" = true ] && ! command -v antiword >/dev/null && command -v apt-get >/dev/null; then \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends antiword catdoc >/dev/null; } \
+			|| echo "antiword and catdoc cannot be installed here: the tests that compare with them are skipped"; \
 	fi
 
 # uv comes from PyPI by pip, everything else by uv, all of it by hash.

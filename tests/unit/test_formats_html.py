@@ -88,11 +88,94 @@ def test_nested_tables() -> None:
     ]
 
 
-def test_what_is_not_shown_is_not_text() -> None:
+def sources(source: str) -> list[tuple[str, str]]:
+    return [(block.origin.value, block.text.strip()) for block in html_blocks(iter([source])) if block.text.strip()]
+
+
+def test_scripts_and_styles_are_not_text() -> None:
     assert kinds(
         "<script>var a = '<p>no</p>'</script><style>p {}</style><p>yes</p><template>no</template><!-- no -->"
-        "<div style='display: none'>no</div><p hidden>no<p>yes<nav>no</nav><span aria-hidden=true>no</span>"
-    ) == [("paragraph", "yes"), ("paragraph", "yes")]
+    ) == [("paragraph", "yes")]
+
+
+def test_what_is_not_shown_is_told_apart() -> None:
+    assert sources(
+        "<p>one</p><div style='display: none'><h2>tab</h2><p>two</p></div><p hidden>no</p><dialog>ask</dialog>"
+        "<noscript>plain</noscript><dialog open>now</dialog>"
+    ) == [
+        ("body", "one"),
+        ("hidden", "tab\ntwo"),
+        ("hidden", "no"),
+        ("hidden", "ask"),
+        ("hidden", "plain"),
+        ("body", "now"),
+    ]
+
+
+def test_what_is_beside_a_paragraph_or_a_row_does_not_cut_it() -> None:
+    assert sources("<p>This is <span hidden>secret </span>shown <b>too</b></p>") == [
+        ("body", "This is shown too"),
+        ("hidden", "secret"),
+    ]
+    assert sources("<table><tr><td>a<i hidden>x</i></td><td>b</td></tr></table>") == [
+        ("body", "a | b"),
+        ("hidden", "x"),
+    ]
+
+
+def test_menus_are_left_out_and_the_page_s_footer_is_beside_its_flow() -> None:
+    page = "<nav><ul><li><a>Home</a><li>News</ul></nav><h1>T<i aria-hidden=true>#</i></h1><footer>© me</footer>"
+    assert sources(page) == [("body", "T"), ("footer", "© me")]
+    assert sources("<article>a<footer>by me</footer></article>") == [("body", "a"), ("body", "by me")]
+
+
+def test_menus_of_a_page_without_other_text_and_of_books_are_text() -> None:
+    page = "<title>Index</title><nav><ul><li><a>One</a><li>Two</ul></nav>"
+    assert sources(page) == [("body", "Index"), ("header", "One\nTwo")]
+    book = list(html_blocks(iter([page + "<p>more"]), with_menus=True))
+    assert [block.text for block in book if block.text] == ["Index", "One\nTwo", "more"]
+
+
+def test_a_long_hidden_part_is_not_gathered() -> None:
+    page = iter(["<div hidden>", *(f"<p>{'word ' * 100}" for _ in range(1000)), "</div>"])
+    assert max(len(block.text) for block in html_blocks(page)) < 2_000
+
+
+def test_descriptions_and_form_values() -> None:
+    assert kinds(
+        "<head><meta name=description content='About us'><title>T</title></head><body><label>Name</label>"
+        "<input value='Ada'><input type=hidden value=no><button>Send</button><button>Reset</button>"
+    ) == [("page_furniture", "About us"), ("page_furniture", "T"), ("paragraph", "Name Ada Send Reset")]
+
+
+def test_texts_of_drawings() -> None:
+    assert kinds("<p>See <svg><title>Map</title><g><text>North</text></g><style>x</style></svg>here") == [
+        ("paragraph", "See Map North here")
+    ]
+
+
+def test_cells_that_span_keep_the_columns_in_place() -> None:
+    assert kinds(
+        "<table><tr><th rowspan=2>Name<th colspan=2>Size<tr><td>w<td>h<tr><td>Ada<td>1<td>2"
+        "<tr><td colspan=99999999999>x<td>y</table>"
+    ) == [
+        ("table_row", "Name | Size"),
+        ("table_row", "| w | h"),
+        ("table_row", "Ada | 1 | 2"),
+        ("table_row", "x | y"),
+    ]
+
+
+def test_the_first_row_of_each_table_names_its_columns() -> None:
+    blocks = html_blocks(
+        iter(["<table><tr><td colspan=2>All<tr><th>a<th>b<tr><td>1<td>2</table><table><tr><td>c<td>d</table>"])
+    )
+    assert [(block.text, block.names_columns) for block in blocks if block.text] == [
+        ("All", False),
+        ("a | b", True),
+        ("1 | 2", False),
+        ("c | d", True),
+    ]
 
 
 def test_alternative_texts() -> None:

@@ -54,6 +54,19 @@ def test_headers_then_body(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_a_message_that_was_saved_in_a_wide_encoding(tmp_path: Path, encoding: str) -> None:
+    saved = message("Grüße", subject="Plan").as_bytes().decode().encode(encoding)
+    found = texts(blocks(tmp_path, saved, types.EML))
+    assert (found[0], found[-1]) == ("Plan", "Grüße")
+
+
+def test_a_plain_text_that_says_less_than_the_page_is_not_read_instead_of_it(tmp_path: Path) -> None:
+    both = message("Please use a program that shows HTML.")
+    both.add_alternative(f"<h2>News</h2><p>{'The dam was inspected. ' * 10}", subtype="html")
+    assert texts(blocks(tmp_path, both.as_bytes(), types.EML))[2] == "News"
+
+
 def test_plain_text_is_preferred_and_html_will_do(tmp_path: Path) -> None:
     both = message("plain")
     both.add_alternative("<p>html</p>", subtype="html")

@@ -244,6 +244,12 @@ def test_empty_cells_keep_their_place(blocks: Reading) -> None:
     assert kinds(blocks("a,,c,\n,,,\n", types.CSV)) == [("table_row", "a |  | c")]
 
 
+def test_the_first_row_names_the_columns(blocks: Reading) -> None:
+    found = blocks(",\nname,age\nAda,36\n", types.CSV)
+    assert [(block.text, block.names_columns) for block in found] == [("name | age", True), ("Ada | 36", False)]
+    assert [block.names_columns for block in blocks("name\nAda\n", types.CSV)] == [True, False]
+
+
 def test_a_quote_that_is_never_closed_ends(blocks: Reading) -> None:
     found = blocks('a,b\n"open,' + "word,\n" * 100_000, types.CSV)
     assert found[0].text == "a | b"

@@ -15,7 +15,11 @@ from penstock.parsing.formats.ooxml import Element, Package, local_name, open_pa
 
 CONTAINER = "/META-INF/container.xml"
 ENCRYPTION = "/META-INF/encryption.xml"
-SHOWN_METADATA = {"creator": "Authors", "publisher": "Publisher", "date": "Date", "subject": "Subject"}
+SHOWN_METADATA = {
+    "creator": "Authors", "contributor": "Contributors", "publisher": "Publisher", "date": "Date", "subject": "Subject",
+    "source": "Source", "rights": "Rights",
+}  # fmt: skip
+"""What the book says of itself; its number and its language are for programs."""
 
 _PIECE = 64 * 1024
 
@@ -30,7 +34,8 @@ def read_epub(path: Path) -> Iterator[Block]:
         for page in pages:
             if page in package:
                 source = decoded(package.read(page))
-                yield from html_blocks(source[at : at + _PIECE] for at in range(0, len(source), _PIECE))
+                pieces = (source[at : at + _PIECE] for at in range(0, len(source), _PIECE))
+                yield from html_blocks(pieces, with_menus=True)  # a book's is its table of contents
 
 
 def _book_part(package: Package) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 from penstock.chunking.document import Block, BlockKind
 from penstock.errors import FileError
-from penstock.parsing.encoding import decoded
+from penstock.parsing.encoding import SAMPLE_BYTES, decoded, find_encoding
 from penstock.parsing.formats.cleaning import one_line
 from penstock.parsing.formats.html import html_blocks
 from penstock.parsing.formats.plain import paragraphs
@@ -65,6 +65,9 @@ def _split_box(path: Path) -> Iterator[bytes]:
 
 
 def _parse(data: bytes) -> Message:
+    encoding = find_encoding(data[:SAMPLE_BYTES]) or ""
+    if encoding.startswith(("utf-16", "utf-32")):  # an editor saved it so: no mail program does
+        data = decoded(data, encoding).encode("utf-8", "surrogatepass")
     # compat32 reads any header; the newer policies raise on several kinds of broken ones.
     return email.message_from_bytes(data, policy=compat32)
 
@@ -102,9 +105,15 @@ def _inner_messages(part: Message) -> list[Message]:
 
 
 def _best_alternative(parts: list[Message]) -> list[Message]:
-    """Plain text that says something; else the last, which the sender likes best."""
+    """Plain text that says as much as the others; else the last, which the sender likes best."""
     plain = [part for part in parts if part.get_content_type() == "text/plain" and _payload(part).strip()]
-    return plain[:1] or parts[-1:]
+    is_stub = plain and 2 * _word_count(plain[0]) < max(map(_word_count, parts))
+    return parts[-1:] if is_stub else plain[:1] or parts[-1:]
+
+
+def _word_count(part: Message) -> int:
+    """Of what is shown of a text; 0 for anything else, and for parts within parts."""
+    return sum(len(block.text.split()) for block in _body_blocks(part)) if _is_body(part) else 0
 
 
 def _is_body(part: Message) -> bool:
