@@ -6,7 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 # As pip does: behind a company's proxy only the system knows its certificate.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: help demo check test lint types contracts fast bench fidelity lock format clean
+.PHONY: help demo check test lint types contracts fast bench fidelity retrieval lock format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: .venv/installed  ## filings end to end beside LlamaIndex: ratio and cosin
 fidelity: .venv/installed programs-to-compare  ## count the words of the test corpora against independent readings: docs/fidelity.md
 	PYTHONPATH=benchmarks $(BIN)/python -m fidelity
 
+retrieval: .venv/installed  ## does search find the answers: docs/retrieval.md (4 minutes)
+	PYTHONPATH=benchmarks $(BIN)/python -m retrieval
+
 lock: .venv/installed  ## renew requirements.lock: pins and hashes, no addresses
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra model --group dev \
 		--generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
@@ -76,4 +79,4 @@ programs-to-compare:
 	@touch $@
 
 clean:  ## forget the environment, the demo's data and all caches
-	rm -rf .venv .bench-venv .demo-data .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .bench-venv .splitter-venv .demo-data .pytest_cache .ruff_cache .hypothesis .import_linter_cache

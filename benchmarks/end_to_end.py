@@ -15,18 +15,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import subprocess
 import sys
-from datetime import UTC, datetime
-from importlib.metadata import version
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-import openvino as ov
-import psutil
+from circumstances import circumstances
 from numpy.typing import NDArray
 from peer_run import llama_index, reference_vectors
 from penstock_run import BenchmarkError, RunningPenstock, running_penstock
@@ -96,20 +92,6 @@ def cosines(model: Path, sample: Sample) -> Result:
     reference = reference_vectors(PEER_PYTHON, model, texts)
     found = np.sum(stored * reference, axis=1) / np.linalg.norm(stored, axis=1) / np.linalg.norm(reference, axis=1)
     return {"texts": len(texts), "least": float(found.min()), "mean": float(found.mean()), "wanted": WANTED_COSINE}
-
-
-def circumstances() -> Result:
-    git = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": git.stdout.strip() or None,
-        "cores": os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "architecture": platform.machine(),
-        "processor_multiplies_in": ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
-        "python": platform.python_version(),
-        "versions": {package: version(package) for package in ("penstock", "openvino", "pypdfium2", "tokenizers")},
-    }
 
 
 def measure(rounds: int) -> Result:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,8 +69,23 @@ class RunningPenstock:
             seconds, self._cpu_seconds() - used, [self._json("GET", f"/files/{file_id}") for file_id in file_ids]
         )
 
-    def search(self, query: str, **filters: list[str]) -> list[dict[str, Any]]:
-        return self._json("POST", "/search", json={"query": query, "k": 5, "filters": filters})
+    def search(self, query: str, *, k: int = 5, mode: str = "hybrid", **filters: list[str]) -> list[dict[str, Any]]:
+        return self._json("POST", "/search", json={"query": query, "k": k, "mode": mode, "filters": filters})
+
+    def text(self, file_id: str) -> str:
+        """The extracted text that `char_span` refers to."""
+        return self.http.get(f"/files/{file_id}/text").raise_for_status().content.decode("utf-8")
+
+    def chunks(self, file_id: str) -> Iterator[dict[str, Any]]:
+        """Every Chunk of the File, in order."""
+        cursor: str | None = None
+        while True:
+            wanted = {"limit": 1000} if cursor is None else {"limit": 1000, "cursor": cursor}
+            page = self._json("GET", f"/files/{file_id}/chunks", params=wanted)
+            yield from page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     def sums(self, file_ids: Sequence[str]) -> dict[str, int]:
         """Chunks, characters, tokens and the largest Chunk's tokens, over these Files."""

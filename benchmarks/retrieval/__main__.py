@@ -1,0 +1,38 @@
+"""Ask all questions, write `results/retrieval.json` and `docs/retrieval.md`: `make retrieval`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from circumstances import circumstances
+from penstock_run import BenchmarkError
+
+from retrieval.corpus import ROOT, chroma
+from retrieval.page import page
+from retrieval.wanted import K
+from retrieval.ways import measure
+
+RESULT = ROOT / "benchmarks" / "results" / "retrieval.json"
+PAGE = ROOT / "docs" / "retrieval.md"
+
+
+async def main() -> None:
+    try:
+        result: dict[str, Any] = {
+            "benchmark": "retrieval",
+            **circumstances(),
+            "k": K,
+            "chroma": await measure(chroma(), k=K),
+        }
+    except BenchmarkError as error:
+        sys.exit(str(error))
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    PAGE.write_text(page(result))
+    print(page(result))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
