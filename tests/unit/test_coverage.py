@@ -98,11 +98,10 @@ def test_no_word_is_lost_whatever_the_reader_loses(paragraphs: list[tuple[str, b
 
 
 def read_all_as(monkeypatch: pytest.MonkeyPatch, *found: Block) -> None:
-    def reader(path: Path) -> Iterator[Block]:
-        del path
+    def reader(path: Path, *, embedded: object) -> Iterator[Block]:
         return iter(found)
 
-    monkeypatch.setattr(formats, "_READERS", {DOCX: reader})
+    monkeypatch.setattr(formats, "_HOLDING_FILES", {DOCX: reader})
 
 
 def counted(path: Path, content: bytes) -> tuple[list[Block], Coverage]:

@@ -19,6 +19,7 @@ from penstock.parsing import media_type as types
 from penstock.parsing.coverage import Coverage, supplemented
 from penstock.parsing.formats.cleaning import clean
 from penstock.parsing.formats.delimited import read_delimited
+from penstock.parsing.formats.embedded import EmbeddedFiles
 from penstock.parsing.formats.epub import read_epub
 from penstock.parsing.formats.foreign import foreign_reader
 from penstock.parsing.formats.html import read_html
@@ -63,11 +64,11 @@ def read(path: Path, media_type: str, coverage: Coverage | None = None) -> Itera
     Raises `FileError`: `UnsupportedFormat`, `PasswordProtected`, `CorruptFile`, `TooLarge`, and at the end `NoText`
     if there was no word. What came before an error is good text.
     """
-    return _read(path, media_type, depth=0, coverage=coverage)
+    return _read(path, media_type, EmbeddedFiles(_read_embedded), coverage)
 
 
-def _read(path: Path, media_type: str, *, depth: int, coverage: Coverage | None = None) -> Iterator[Block]:
-    reader = _readers(depth).get(media_type)
+def _read(path: Path, media_type: str, embedded: EmbeddedFiles, coverage: Coverage | None = None) -> Iterator[Block]:
+    reader = _readers(embedded).get(media_type)
     if reader is None:
         raise UnsupportedFormat
     scan = SCANS.get(media_type)
@@ -91,24 +92,27 @@ def _read_and_scan(path: Path, *, reader: Reader, scan: Reader, coverage: Covera
     return supplemented(reader(path), partial(scan, path), coverage)
 
 
-def _read_attachment(path: Path, name: str, depth: int) -> Iterator[Block]:
-    return _read(path, detect(path, name), depth=depth)
+def _read_embedded(path: Path, name: str, embedded: EmbeddedFiles) -> Iterator[Block]:
+    return _read(path, detect(path, name), embedded)
 
 
-def _readers(depth: int) -> Mapping[str, Reader]:
-    return {
-        **_READERS,
-        types.EML: partial(read_mail, read_attachment=_read_attachment, depth=depth),
-        types.MBOX: partial(read_mailbox, read_attachment=_read_attachment, depth=depth),
-        types.MSG: partial(read_outlook, read_attachment=_read_attachment, depth=depth),
-    }
+def _readers(embedded: EmbeddedFiles) -> Mapping[str, Reader]:
+    holding = {media_type: partial(reader, embedded=embedded) for media_type, reader in _HOLDING_FILES.items()}
+    return {**_READERS, **holding}
 
 
-_READERS: Mapping[str, Reader] = {
-    types.PDF: read_pdf,
+_HOLDING_FILES: Mapping[str, Callable[..., Iterator[Block]]] = {
     types.DOCX: read_word,
     types.PPTX: read_slides,
     types.XLSX: read_sheets,
+    types.EML: read_mail,
+    types.MBOX: read_mailbox,
+    types.MSG: read_outlook,
+}
+"""Readers of formats in which other files can be; they take `embedded`."""
+
+_READERS: Mapping[str, Reader] = {
+    types.PDF: read_pdf,
     types.HTML: read_html,
     types.XML: read_xml,
     types.MARKDOWN: read_markdown,

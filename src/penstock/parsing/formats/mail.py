@@ -5,25 +5,23 @@ from __future__ import annotations
 import email
 import email.errors
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from email.header import decode_header, make_header
 from email.message import Message
 from email.policy import compat32
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from penstock.chunking.document import Block, BlockKind
-from penstock.errors import FileError
 from penstock.parsing.encoding import SAMPLE_BYTES, decoded, find_encoding
 from penstock.parsing.formats.cleaning import one_line
+from penstock.parsing.formats.embedded import EmbeddedFiles
 from penstock.parsing.formats.html import html_blocks
 from penstock.parsing.formats.plain import paragraphs
 
 SHOWN_HEADERS = ("From", "To", "Cc", "Bcc", "Reply-To", "Subject", "Date")
-MAX_DEPTH = 5
-"""Messages within messages, and files attached to them."""
 MAX_PARTS = 1_000
 MAX_MESSAGE_BYTES = 256 * 1024**2
 """Of one message in a box; what is beyond is cut off."""
@@ -32,21 +30,15 @@ _POSTMARK = re.compile(rb"From \S+.*\d{4}\s*$")
 _PIECE = 64 * 1024
 
 
-class ReadAttachment(Protocol):
-    """Reads a file of any format; `depth` counts the containers around it. Raises `FileError`."""
-
-    def __call__(self, path: Path, name: str, depth: int) -> Iterator[Block]: ...
+def read_mail(path: Path, *, embedded: EmbeddedFiles) -> Iterator[Block]:
+    return _message_blocks(_parse(path.read_bytes()), embedded=embedded)
 
 
-def read_mail(path: Path, *, read_attachment: ReadAttachment, depth: int = 0) -> Iterator[Block]:
-    return _message_blocks(_parse(path.read_bytes()), read_attachment=read_attachment, depth=depth)
-
-
-def read_mailbox(path: Path, *, read_attachment: ReadAttachment, depth: int = 0) -> Iterator[Block]:
+def read_mailbox(path: Path, *, embedded: EmbeddedFiles) -> Iterator[Block]:
     """Each message after the other; one is in memory at a time."""
     for page, message in enumerate(_split_box(path), start=1):
-        for block in _message_blocks(_parse(message), read_attachment=read_attachment, depth=depth):
-            yield Block(block.text, block.kind, block.level, page)
+        for block in _message_blocks(_parse(message), embedded=embedded):
+            yield replace(block, page=page)
 
 
 def _split_box(path: Path) -> Iterator[bytes]:
@@ -72,7 +64,7 @@ def _parse(data: bytes) -> Message:
     return email.message_from_bytes(data, policy=compat32)
 
 
-def _message_blocks(message: Message, *, read_attachment: ReadAttachment, depth: int) -> Iterator[Block]:
+def _message_blocks(message: Message, *, embedded: EmbeddedFiles) -> Iterator[Block]:
     yield Block(_header(message, "Subject"), BlockKind.HEADING, 1)
     shown = ((name, _header(message, name)) for name in SHOWN_HEADERS)
     yield Block("\n".join(f"{name}: {value}" for name, value in shown if value))
@@ -80,7 +72,7 @@ def _message_blocks(message: Message, *, read_attachment: ReadAttachment, depth:
         if _is_body(part):
             yield from _body_blocks(part)
         else:
-            yield from _attachment(part, read_attachment, depth)
+            yield from _attachment(part, embedded)
 
 
 def _readable_parts(message: Message) -> list[Message]:
@@ -144,26 +136,9 @@ def _payload(part: Message) -> bytes:
     return data if isinstance(data, bytes) else b""
 
 
-def _attachment(part: Message, read_attachment: ReadAttachment, depth: int) -> Iterator[Block]:
+def _attachment(part: Message, embedded: EmbeddedFiles) -> Iterator[Block]:
     name = one_line(_decoded_header(part.get_filename() or ""))
-    return attachment_blocks(name, _payload(part), read_attachment=read_attachment, depth=depth)
-
-
-def attachment_blocks(name: str, data: bytes, *, read_attachment: ReadAttachment, depth: int) -> Iterator[Block]:
-    """The name of an attached file, then its text; one that cannot be read does not spoil the message.
-
-    `depth` counts the containers around the message.
-    """
-    yield Block(name and f"Attachment: {name}", BlockKind.PAGE_FURNITURE)
-    if depth >= MAX_DEPTH or not data:
-        return
-    with tempfile.NamedTemporaryFile(prefix="penstock-") as file:
-        file.write(data)
-        file.flush()
-        try:
-            yield from read_attachment(Path(file.name), name, depth + 1)
-        except FileError as error:
-            yield Block(f"({name or 'attachment'} was not read: {error.message})", BlockKind.PAGE_FURNITURE)
+    return embedded.attachment(name, _payload(part))
 
 
 def _header(message: Message, name: str) -> str:

@@ -34,6 +34,11 @@ class Relationship:
     target: str
 
 
+EMBEDDED_KINDS = ("package", "oleObject")
+"""Relationships to files that were put into a document. The workbook behind a chart is related to by the chart, whose
+texts and values are cached there: it is not read twice."""
+
+
 class Package:
     """The parts of an open package, by name such as `/word/document.xml`."""
 

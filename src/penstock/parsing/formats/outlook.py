@@ -12,8 +12,8 @@ from penstock.chunking.document import Block, BlockKind
 from penstock.parsing.compound import CompoundFile, open_compound
 from penstock.parsing.encoding import decoded
 from penstock.parsing.formats.cleaning import one_line
+from penstock.parsing.formats.embedded import MAX_DEPTH, EmbeddedFiles, labelled
 from penstock.parsing.formats.html import html_blocks
-from penstock.parsing.formats.mail import MAX_DEPTH, ReadAttachment, attachment_blocks
 from penstock.parsing.formats.plain import paragraphs
 from penstock.parsing.formats.rtf import decompressed, rtf_blocks
 
@@ -70,16 +70,16 @@ class _Storage:
         return [_Storage(self.file, (*self.path, name)) for name in sorted(names) if name.startswith(prefix)]
 
 
-def read_outlook(path: Path, *, read_attachment: ReadAttachment, depth: int = 0) -> Iterator[Block]:
-    return _message(_Storage(open_compound(path)), read_attachment, depth)
+def read_outlook(path: Path, *, embedded: EmbeddedFiles) -> Iterator[Block]:
+    return _message(_Storage(open_compound(path)), embedded)
 
 
-def _message(message: _Storage, read_attachment: ReadAttachment, depth: int) -> Iterator[Block]:
+def _message(message: _Storage, embedded: EmbeddedFiles) -> Iterator[Block]:
     yield Block(one_line(message.text(SUBJECT)), BlockKind.HEADING, 1)
     yield Block("\n".join(_headers(message)))
     yield from _body(message)
     for attachment in message.folders("__ATTACH_VERSION1.0_"):
-        yield from _attachment(attachment, read_attachment, depth)
+        yield from _attachment(attachment, embedded)
 
 
 def _headers(message: _Storage) -> Iterator[str]:
@@ -126,12 +126,10 @@ def _body(message: _Storage) -> Iterator[Block]:
         yield from rtf_blocks(decompressed(compressed))
 
 
-def _attachment(attachment: _Storage, read_attachment: ReadAttachment, depth: int) -> Iterator[Block]:
+def _attachment(attachment: _Storage, embedded: EmbeddedFiles) -> Iterator[Block]:
     name = one_line(attachment.text(*ATTACHMENT_NAMES))
     inner = attachment.folders(f"__SUBSTG1.0_{ATTACHMENT_DATA}000D")
     if not inner:
-        data = attachment.bytes(ATTACHMENT_DATA)
-        yield from attachment_blocks(name, data, read_attachment=read_attachment, depth=depth)
-    elif depth < MAX_DEPTH:
-        yield Block(f"Attachment: {name}", BlockKind.PAGE_FURNITURE)
-        yield from _message(inner[0], read_attachment, depth + 1)
+        yield from embedded.attachment(name, attachment.bytes(ATTACHMENT_DATA))
+    elif embedded.depth < MAX_DEPTH:
+        yield from labelled("Attachment", name, _message(inner[0], embedded.deeper))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from penstock.chunking.document import Block, BlockKind, Origin
@@ -12,6 +13,7 @@ from penstock.parsing.formats.cleaning import one_line
 from penstock.parsing.formats.columns import Row, with_names
 from penstock.parsing.formats.delimited import table_row
 from penstock.parsing.formats.drawing import POINTERS, RelatedText, description_of, text_of
+from penstock.parsing.formats.embedded import EmbeddedFiles
 from penstock.parsing.formats.number_format import NumberFormats
 from penstock.parsing.formats.ooxml import (
     Element,
@@ -55,13 +57,14 @@ class Sheet:
     is_hidden: bool
 
 
-def read_sheets(path: Path) -> Iterator[Block]:
-    """Each sheet is a page: its name as a heading, its rows, then drawings, headers and footers, comments."""
+def read_sheets(path: Path, *, embedded: EmbeddedFiles) -> Iterator[Block]:
+    """Each sheet is a page: its name as a heading, its rows, then drawings, running texts, comments, embedded files."""
     with open_package(path) as package:
         main = package.main_part
         workbook = _Workbook(_shared_strings(package, main), NumberFormats.read(package, main))
         for page, sheet in enumerate(sheets_in_order(package, main), start=1):
-            for block in under_name(sheet.name, _sheet(package, sheet.part, workbook, page), page):
+            blocks = chain(_sheet(package, sheet.part, workbook, page), embedded.of_part(package, sheet.part, page))
+            for block in under_name(sheet.name, blocks, page):
                 hide = sheet.is_hidden and block.origin is Origin.BODY
                 yield replace(block, origin=Origin.HIDDEN) if hide else block
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.parsing.formats.cleaning import one_line
 from penstock.parsing.formats.drawing import POINTERS, RelatedText, description_of, paragraphs_of, table_blocks
+from penstock.parsing.formats.embedded import EmbeddedFiles
 from penstock.parsing.formats.ooxml import (
     Element,
     Package,
@@ -30,11 +31,12 @@ _FURNITURE = {"ftr": Origin.FOOTER, "hdr": Origin.HEADER, "dt": Origin.FOOTER, "
 _SHAPES = frozenset({"sp", "graphicFrame", "pic", "cxnSp"})
 
 
-def read_slides(path: Path) -> Iterator[Block]:
-    """Each slide: title, shapes in their order, charts and diagrams, speaker's notes, comments."""
+def read_slides(path: Path, *, embedded: EmbeddedFiles) -> Iterator[Block]:
+    """Each slide: title, shapes in their order, charts and diagrams, speaker's notes, comments, embedded files."""
     with open_package(path) as package:
         for page, part in enumerate(slides_in_order(package), start=1):
             yield from _slide(package, part, page)
+            yield from embedded.of_part(package, part, page)
 
 
 def slides_in_order(package: Package) -> list[str]:

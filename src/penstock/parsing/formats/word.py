@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.parsing.formats.delimited import table_row
 from penstock.parsing.formats.drawing import POINTERS, RelatedText, description_of
+from penstock.parsing.formats.embedded import EmbeddedFiles
 from penstock.parsing.formats.equations import equation_text
 from penstock.parsing.formats.ooxml import (
     Element,
@@ -92,10 +94,15 @@ class _Document:
     styles: Mapping[str, _Style]
     labels: ListLabels
     notes: _NoteMarks
+    embedded: EmbeddedFiles
 
 
-def read_word(path: Path) -> Iterator[Block]:
-    """Headers, the body as a stream, then footers, notes and comments. Charts and diagrams follow their paragraph."""
+def read_word(path: Path, *, embedded: EmbeddedFiles) -> Iterator[Block]:
+    """Headers, the body as a stream, then footers, notes, comments and embedded files.
+
+    Charts and diagrams follow their paragraph; a document that another program put in place of a paragraph
+    (`w:altChunk`) is part of the body.
+    """
     with open_package(path) as package:
         main = package.main_part
         document = _Document(
@@ -105,6 +112,7 @@ def read_word(path: Path) -> Iterator[Block]:
             styles=_styles(package, main),
             labels=ListLabels.read(package, main),
             notes=_NoteMarks(),
+            embedded=embedded,
         )
         for kind, origin in _BEFORE.items():
             yield from _beside_body(document, kind, origin)
@@ -112,12 +120,14 @@ def read_word(path: Path) -> Iterator[Block]:
         yield from document.related.rest()
         for kind, origin in _AFTER.items():
             yield from _beside_body(document, kind, origin)
+        for part in (main, *package.related(main, *_BEFORE, *_AFTER)):
+            yield from embedded.of_part(package, part)
 
 
 def _body(document: _Document) -> Iterator[Block]:
     """Top-level paragraphs and tables, each freed when it is done."""
     depth = 0
-    for event, element in document.package.stream(document.part, "p", "tbl", starts=True):
+    for event, element in document.package.stream(document.part, "p", "tbl", "altChunk", starts=True):
         depth += 1 if event == "start" else -1
         if event == "end" and depth == 0:
             filled_in = any(map(fills_in, element.iterancestors("{*}sdt")))
@@ -154,10 +164,21 @@ def _element_blocks(element: Element, document: _Document) -> Iterator[Block]:
         yield from _table(element, document)
     elif name == "AlternateContent":
         yield from _blocks(shown_variant(element), document)
+    elif name == "altChunk":
+        yield from _other_document(element, document)
     elif name == "sdt" and fills_in(element):
         yield from (replace(block, origin=Origin.FORM_FIELD) for block in _inside(element, document))
     elif name not in _UNSHOWN:
         yield from _blocks(element, document)
+
+
+def _other_document(chunk: Element, document: _Document) -> Iterator[Block]:
+    """HTML, RTF, another docx: Word turns it into paragraphs of its own when it next saves the file."""
+    package, reference = document.package, attribute(chunk, "id")
+    for each in package.relationships(document.part):
+        if each.id == reference and each.kind == "aFChunk":
+            blocks = document.embedded.content(PurePosixPath(each.target).name, partial(package.read, each.target))
+            yield from (replace(block, page=None) for block in blocks)
 
 
 def _inside(control: Element, document: _Document) -> Iterator[Block]:

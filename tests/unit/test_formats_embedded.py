@@ -1,0 +1,241 @@
+"""Files inside files: Office documents that embed others, and the bounds of it."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from compound_files import compound_file
+from office_files import package, relationships, word_document, word_paragraph
+
+from penstock.chunking.document import Block, Origin
+from penstock.errors import NoText
+from penstock.parsing import media_type as types
+from penstock.parsing.coverage import Coverage
+from penstock.parsing.formats import embedded, read
+
+P = "http://schemas.openxmlformats.org/presentationml/2006/main"
+R = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+S = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+HEADING = '<w:p><w:pPr><w:outlineLvl w:val="0"/></w:pPr><w:r><w:t>{}</w:t></w:r></w:p>'
+
+
+def blocks(path: Path, content: bytes, media_type: str = types.DOCX) -> list[Block]:
+    path.write_bytes(content)
+    return list(read(path, media_type))
+
+
+def texts(found: list[Block]) -> list[tuple[str, str]]:
+    return [(block.origin.value, block.text) for block in found]
+
+
+def holding(content: bytes, name: str = "inner.docx", *, kind: str = "package", text: str = "Outer") -> bytes:
+    """A docx with a file inside."""
+    return word_document(word_paragraph(text), {f"embeddings/{name}": content}, **{f"{kind}1": f"embeddings/{name}"})
+
+
+def native(label: str, data: bytes, *, kind: int = 2) -> bytes:
+    """An OLE object of a file that was dropped into a document."""
+    strings = label.encode("cp1252") + b"\0C:\\temp\\" + label.encode("cp1252") + b"\0"
+    packed = (
+        struct.pack("<H", kind) + strings + struct.pack("<II", 3, 4) + b"C:\\\0" + struct.pack("<I", len(data)) + data
+    )
+    return compound_file({"\x01Ole10Native": struct.pack("<I", len(packed)) + packed, "\x01CompObj": b"x"})
+
+
+def test_an_embedded_document_is_text_of_the_file(tmp_path: Path) -> None:
+    found = blocks(tmp_path / "object", holding(word_document(HEADING.format("Title") + word_paragraph("Inner"))))
+    assert texts(found) == [
+        ("body", "Outer"),
+        ("embedded", "Embedded file: inner.docx"),
+        ("embedded", "Title"),
+        ("embedded", "Inner"),
+    ]
+    assert [block.level for block in found] == [0, 2, 3, 0]
+
+
+def test_files_in_headers_and_notes_are_read_too(tmp_path: Path) -> None:
+    parts: dict[str, str | bytes] = {
+        "header1.xml": f'<w:hdr xmlns:w="urn:w">{word_paragraph("Head")}</w:hdr>',
+        "_rels/header1.xml.rels": relationships({"package1": "embeddings/a.txt"}),
+        "embeddings/a.txt": b"In the header",
+    }
+    found = blocks(tmp_path / "object", word_document("", parts, header1="header1.xml"))
+    assert texts(found)[1:] == [("embedded", "Embedded file: a.txt"), ("embedded", "In the header")]
+
+
+@pytest.mark.parametrize(
+    ("ole", "name"),
+    [
+        (native("Bericht für Zoë.txt", b"What it says."), "Bericht für Zoë.txt"),
+        (compound_file({"CONTENTS": b"What it says.".ljust(4096)}), "ole1.bin"),
+        (compound_file({"Package": word_document(word_paragraph("What it says."))}), "ole1.bin"),
+    ],
+)
+def test_ole_objects_are_unpacked(tmp_path: Path, ole: bytes, name: str) -> None:
+    found = blocks(tmp_path / "object", holding(ole, "ole1.bin", kind="oleObject"))
+    assert texts(found)[1:] == [("embedded", f"Embedded file: {name}"), ("embedded", "What it says.")]
+
+
+@pytest.mark.parametrize(
+    "ole",
+    [
+        compound_file({"Equation Native": b"x"}),
+        compound_file({"\x03OCXNAME": b"x"}),
+        native("picture", b"x", kind=3),
+        b"",
+    ],
+)
+def test_objects_that_are_no_files_leave_no_text(tmp_path: Path, ole: bytes) -> None:
+    found = blocks(tmp_path / "object", holding(ole, "ole1.bin", kind="oleObject"))
+    assert not [block for block in found if "was not read" in block.text]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+        (b"PK\x03\x04 cut", "damaged"),
+        (compound_file({"Other": b"x"}), "an OLE container"),
+        (compound_file({"x": b"x"})[:600], "damaged"),
+        (package({"EncryptedPackage": "x"}), "a zip archive"),
+    ],
+)
+def test_a_file_that_cannot_be_read_leaves_a_note(tmp_path: Path, content: bytes, reason: str) -> None:
+    found = blocks(tmp_path / "object", holding(content, "inner.bin"))
+    assert found[0].text == "Outer"
+    assert found[-1].text.startswith("(inner.bin was not read: ")
+    assert reason in found[-1].text
+    assert found[-1].origin is Origin.EMBEDDED
+
+
+def test_the_workbook_behind_a_chart_is_not_read_twice(tmp_path: Path) -> None:
+    parts: dict[str, str | bytes] = {
+        "chart1.xml": "<c:chart xmlns:c='urn:c'><c:ser><c:val><c:pt><c:v>7</c:v></c:pt></c:val></c:ser></c:chart>",
+        "_rels/chart1.xml.rels": relationships({"package1": "embeddings/data.xlsx"}),
+        "embeddings/data.xlsx": b"never read",
+    }
+    found = blocks(tmp_path / "object", word_document(word_paragraph("Body"), parts, chart1="chart1.xml"))
+    assert texts(found) == [("body", "Body"), ("body", "7")]
+
+
+def test_other_documents_in_place_of_a_paragraph_are_body(tmp_path: Path) -> None:
+    chunk = f'<w:altChunk xmlns:r="{R}" r:id="aFChunk{{}}"/>'.format
+    parts: dict[str, str | bytes] = {
+        "a.html": "<html><h1>Of the page</h1><p>and its text</p></html>",
+        "b.docx": word_document(word_paragraph("of another program")),
+    }
+    body = (
+        word_paragraph("Before") + chunk(1) + word_paragraph("between") + chunk(2) + chunk(3) + word_paragraph("after")
+    )
+    found = blocks(tmp_path / "object", word_document(body, parts, aFChunk1="a.html", aFChunk2="b.docx"))
+    assert [block.text for block in found] == [
+        "Before", "Of the page", "and its text", "between", "of another program", "after"
+    ]  # fmt: skip
+    assert {block.origin for block in found} == {Origin.BODY}
+
+
+def slides(tmp_path: Path) -> bytes:
+    slide = (
+        '<p:sld xmlns:p="urn:p" xmlns:a="urn:a"><p:cSld><p:spTree><p:sp><p:txBody><a:p><a:r><a:t>{}</a:t></a:r></a:p>'
+    )
+    slide += "</p:txBody></p:sp></p:spTree></p:cSld></p:sld>"
+    ids = '<p:sldId r:id="slide1"/><p:sldId r:id="slide2"/>'
+    return package(
+        {
+            "_rels/.rels": relationships({"officeDocument": "ppt/presentation.xml"}),
+            "ppt/_rels/presentation.xml.rels": relationships({"slide1": "s1.xml", "slide2": "s2.xml"}),
+            "ppt/presentation.xml": f'<p:presentation xmlns:p="{P}" xmlns:r="{R}"><p:sldIdLst>{ids}</p:sldIdLst>'
+            "</p:presentation>",
+            "ppt/s1.xml": slide.format("first"),
+            "ppt/s2.xml": slide.format("second"),
+            "ppt/_rels/s2.xml.rels": relationships({"package1": "inner.xlsx"}),
+            "ppt/inner.xlsx": sheets("cell", "ole1.bin", native("note.txt", b"In a sheet")),
+        }
+    )
+
+
+def sheets(text: str, name: str, content: bytes) -> bytes:
+    row = f'<row><c t="inlineStr"><is><t>{text}</t></is></c></row>'
+    sheet = '<sheet name="One" r:id="worksheet1"/><sheet name="Two" state="hidden" r:id="worksheet2"/>'
+    return package(
+        {
+            "[Content_Types].xml": '<Types><Override ContentType="x/spreadsheetml.sheet.main+xml"/></Types>',
+            "_rels/.rels": relationships({"officeDocument": "xl/workbook.xml"}),
+            "xl/_rels/workbook.xml.rels": relationships({"worksheet1": "s1.xml", "worksheet2": "s2.xml"}),
+            "xl/workbook.xml": f'<workbook xmlns="{S}" xmlns:r="{R}"><sheets>{sheet}</sheets></workbook>',
+            "xl/s1.xml": f'<worksheet xmlns="{S}"><sheetData>{row}</sheetData></worksheet>',
+            "xl/s2.xml": f'<worksheet xmlns="{S}"><sheetData/></worksheet>',
+            "xl/_rels/s2.xml.rels": relationships({"oleObject1": name}),
+            f"xl/{name}": content,
+        }
+    )
+
+
+def test_embedded_files_stand_on_the_slide_and_sheet_that_holds_them(tmp_path: Path) -> None:
+    found = blocks(tmp_path / "object", slides(tmp_path), types.PPTX)
+    assert [(block.origin.value, block.text, block.page) for block in found] == [
+        ("body", "first", 1),
+        ("body", "second", 2),
+        ("embedded", "Embedded file: inner.xlsx", 2),
+        ("embedded", "One", 2),
+        ("embedded", "cell", 2),
+        ("embedded", "Two", 2),
+        ("embedded", "Embedded file: note.txt", 2),
+        ("embedded", "In a sheet", 2),
+    ]
+
+
+def test_embedded_files_are_not_held_against_the_reader(tmp_path: Path) -> None:
+    (tmp_path / "object").write_bytes(slides(tmp_path))
+    coverage = Coverage()
+    list(read(tmp_path / "object", types.PPTX, coverage))
+    assert (coverage.counted, coverage.missed) == (2, 0)
+
+
+def test_a_document_with_nothing_but_an_embedded_one_has_text(tmp_path: Path) -> None:
+    found = blocks(tmp_path / "object", holding(b"words", "a.txt", text=""))
+    assert [block.text for block in found] == ["Embedded file: a.txt", "words"]
+
+
+# ---- bounds ----
+
+
+def test_files_in_files_are_read_to_a_depth(tmp_path: Path) -> None:
+    content = word_document(word_paragraph("innermost"))
+    for level in range(8):
+        content = holding(content, text=f"level {level}")
+    found = [block.text for block in blocks(tmp_path / "object", content)]
+    assert [text for text in found if text.startswith("level")] == [f"level {level}" for level in range(7, 1, -1)]
+    assert found[-1].startswith("(inner.docx was not read: There are more")
+
+
+def test_many_files_in_a_file_are_not_all_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "MAX_FILES", 3)
+    parts: dict[str, str | bytes] = {f"{number}.txt": f"text {number}" for number in range(5)}
+    content = word_document("", parts, **{f"package{number}": f"{number}.txt" for number in range(5)})
+    found = [block.text for block in blocks(tmp_path / "object", holding(content))]
+    assert [text for text in found if text.startswith("text")] == ["text 0", "text 1"]
+    assert len([text for text in found if "was not read" in text]) == 3
+
+
+def test_many_bytes_in_a_file_are_not_all_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "MAX_BYTES", 100)
+    parts: dict[str, str | bytes] = {"1.txt": "a" * 60, "2.txt": "b" * 60, "3.txt": "c" * 40}
+    content = word_document("", parts, package1="1.txt", package2="2.txt", package3="3.txt")
+    found = [block.text for block in blocks(tmp_path / "object", content)]
+    assert found[1] == "a" * 60
+    assert found[3].startswith("(2.txt was not read")
+    assert found[5] == "c" * 40
+
+
+def test_a_bomb_inside_leaves_a_note(tmp_path: Path) -> None:
+    bomb = package({"word/document.xml": bytes(100 * 1024**2)})
+    found = blocks(tmp_path / "object", holding(bomb))
+    assert "bomb" in found[-1].text
+
+
+def test_a_document_whose_embedded_files_are_empty(tmp_path: Path) -> None:
+    with pytest.raises(NoText):
+        blocks(tmp_path / "object", word_document(""))
