@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from compound_files import compound_file
 
-from penstock.chunking.document import Block
+from penstock.chunking.document import Block, Origin
 from penstock.errors import CorruptFile, FileError, PasswordProtected
 from penstock.parsing import media_type as types
 from penstock.parsing.formats import read
@@ -150,19 +150,62 @@ def test_a_presentation_without_its_directory(tmp_path: Path) -> None:
 # ---- Word ----
 
 
-def word(content: str, lengths: tuple[int, ...], *, wide: bool = True) -> dict[str, bytes]:
-    """A document in one piece, without formatting."""
-    start = 0x600
+def word(
+    content: str, lengths: tuple[int, ...], *, wide: bool = True, tables: dict[int, tuple[bytes, bytes]] | None = None
+) -> dict[str, bytes]:
+    """A document in one piece, without formatting.
+
+    `tables`, and what follows each of them, by the place in the header of the pair that names it.
+    """
     data = content.encode("utf-16-le" if wide else "cp1252")
-    offset = start if wide else start * 2 | 0x4000_0000
+    offset = TEXT_AT if wide else TEXT_AT * 2 | 0x4000_0000
     pieces = struct.pack("<II", 0, len(content)) + struct.pack("<HIH", 0, offset, 0)
     table = b"\x01\x02\x00xx\x02" + struct.pack("<I", len(pieces)) + pieces
-    header = bytearray(start)
+    header = bytearray(TEXT_AT)
     struct.pack_into("<HH", header, 0, 0xA5EC, 0x00C1)
     struct.pack_into("<H", header, 0x0A, 0x0200)
     struct.pack_into("<8i", header, 0x4C, *lengths, *[0] * (8 - len(lengths)))
     struct.pack_into("<II", header, 0x1A2, 0, len(table))
+    for place, (named, following) in (tables or {}).items():
+        struct.pack_into("<II", header, place, len(table), len(named))
+        table += named + following
     return {"WordDocument": bytes(header) + data, "1Table": table}
+
+
+TEXT_AT = 0x600
+"""Where the text begins in the file."""
+
+
+def page_of(runs: list[tuple[int, bytes]], *, entry: int) -> bytes:
+    """A page of properties of the runs of characters that end at these positions."""
+    starts = [TEXT_AT, *(TEXT_AT + 2 * end for end, _ in runs)]
+    page = bytearray(512)
+    struct.pack_into(f"<{len(starts)}I", page, 0, *starts)
+    at = 510
+    for number, (_, properties) in enumerate(runs):
+        at = (at - len(properties)) // 2 * 2
+        page[at : at + len(properties)] = properties
+        page[4 * len(starts) + entry * number] = at // 2
+    page[511] = len(runs)
+    return bytes(page)
+
+
+def with_page(streams: dict[str, bytes], pair: int, page: bytes) -> dict[str, bytes]:
+    """The document with one page of properties, which the header's pair at `pair` names."""
+    document, table = bytearray(streams["WordDocument"]), streams["1Table"]
+    document += bytes(-len(document) % 512)
+    places = struct.pack("<III", 0, 1 << 20, len(document) // 512)
+    struct.pack_into("<II", document, pair, len(table), len(places))
+    return streams | {"WordDocument": bytes(document) + page, "1Table": table + places}
+
+
+def paragraph_properties(style: int, properties: bytes = b"") -> bytes:
+    properties += bytes(1 - len(properties) % 2)
+    return bytes([(3 + len(properties)) // 2]) + struct.pack("<H", style) + properties
+
+
+def with_paragraphs(streams: dict[str, bytes], runs: list[tuple[int, bytes]]) -> dict[str, bytes]:
+    return with_page(streams, 0x102, page_of(runs, entry=13))
 
 
 @pytest.mark.parametrize("wide", [True, False])
@@ -175,6 +218,107 @@ def test_paragraphs_fields_and_stories(tmp_path: Path, *, wide: bool) -> None:
         ("paragraph", "link text-end"),
         ("page_furniture", "A note"),
     ]
+    assert found[-1].origin is Origin.FOOTNOTE
+
+
+def test_a_field_of_several_paragraphs(tmp_path: Path) -> None:
+    body = "\x13 TOC \\o \x14One\t1\rTwo \x13 PAGEREF x \x142\x15\r\x15after\x13 never ends\r"
+    assert kinds(blocks(tmp_path, word(body, (len(body),)), types.DOC)) == [
+        ("paragraph", "One\t1"),
+        ("paragraph", "Two 2"),
+        ("paragraph", "after never ends"),
+    ]
+
+
+def test_stories_say_where_they_stand_and_the_same_header_comes_once(tmp_path: Path) -> None:
+    stories = ["Body\r", "Foot\r", "head\rfeet\rhead\r", "", "Comment\r", "End\r", "Box\r"]
+    places = struct.pack("<12I", *[0] * 7, 5, 5, 10, 15, 15)
+    lengths = tuple(map(len, stories))
+    found = blocks(tmp_path, word("".join(stories), lengths, tables={0xF2: (places, b"")}), types.DOC)
+    assert [(block.origin.value, block.text) for block in found] == [
+        ("body", "Body"),
+        ("body", "Box"),
+        ("footnote", "Foot"),
+        ("endnote", "End"),
+        ("comment", "Comment"),
+        ("header", "head"),
+        ("footer", "feet"),
+    ]
+
+
+@pytest.mark.parametrize("code", [0x0800, 0x083C])
+@pytest.mark.parametrize("value", [1, 0x81])
+def test_deleted_and_hidden_text_is_told_apart(tmp_path: Path, code: int, value: int) -> None:
+    body = "Keep this gone end\rnext\r"
+    properties = struct.pack("<BHB", 3, code, value)
+    page = page_of([(10, b"\0"), (15, properties), (len(body), struct.pack("<BHB", 3, code, 0))], entry=1)
+    found = blocks(tmp_path, with_page(word(body, (len(body),)), 0xFA, page), types.DOC)
+    assert [(block.origin.value, block.text) for block in found] == [
+        ("body", "Keep this end"),
+        ("hidden", "gone"),
+        ("body", "next"),
+    ]
+
+
+def list_level(style: int, text: str, start: int = 1) -> bytes:
+    head = struct.pack("<iB", start, style).ljust(28, b"\0")
+    return head + struct.pack("<H", len(text)) + text.encode("utf-16-le")
+
+
+def test_items_of_lists_are_numbered(tmp_path: Path) -> None:
+    body = "one\rinner\rtwo\rdot\rplain\r"
+    lists = struct.pack("<H", 2) + struct.pack("<I", 7).ljust(28, b"\0") + struct.pack("<I22xBx", 9, 1)
+    levels = list_level(0, "\0.") + list_level(4, "\0\x01)", 2) + list_level(255, "") * 7 + list_level(23, "\u2022")
+    uses = struct.pack("<I", 2) + struct.pack("<I", 7).ljust(16, b"\0") + struct.pack("<I", 9).ljust(16, b"\0")
+    made = word(body, (len(body),), tables={0x2E2: (lists, levels), 0x2EA: (uses + bytes(8), b"")})
+    ends = [4, 10, 14, 18, 24]
+    items = [(1, 0), (1, 1), (1, 0), (2, 0), (0, 0)]
+    runs = [
+        (end, paragraph_properties(0, struct.pack("<HHHB", 0x460B, number, 0x260A, level)))
+        for end, (number, level) in zip(ends, items, strict=True)
+    ]
+    found = blocks(tmp_path, with_paragraphs(made, runs), types.DOC)
+    assert kinds(found) == [
+        ("list_item", "1. one"),
+        ("list_item", "1b) inner"),
+        ("list_item", "2. two"),
+        ("list_item", "dot"),
+        ("paragraph", "plain"),
+    ]
+
+
+def style(kind: int, base: int, properties: bytes) -> bytes:
+    """A style of paragraphs, named `x`."""
+    body = struct.pack("<5H", kind, base << 4 | 1, 1, 0, 0) + struct.pack("<HHH", 1, ord("x"), 0)
+    body += struct.pack("<HH", 2 + len(properties), 0) + properties
+    return struct.pack("<H", len(body)) + body + bytes(len(body) % 2)
+
+
+def test_styles_make_headings(tmp_path: Path) -> None:
+    body = "Title\rOwn\rLike it\rText\r"
+    level = struct.pack("<HB", 0x2640, 2)
+    sheet = struct.pack("<4H", 6, 14, 10, 0) + bytes(20) + style(0, 0xFFF, b"") + style(62, 10, b"")
+    sheet += style(0xFFE, 10, level) + style(0xFFE, 12, b"")
+    made = word(body, (len(body),), tables={0xA2: (sheet, b"")})
+    runs = [(end, paragraph_properties(number)) for end, number in ((6, 11), (10, 12), (18, 13), (23, 10))]
+    found = blocks(tmp_path, with_paragraphs(made, runs), types.DOC)
+    assert [(block.kind.value, block.level, block.text) for block in found] == [
+        ("heading", 1, "Title"),
+        ("heading", 3, "Own"),
+        ("heading", 3, "Like it"),
+        ("paragraph", 0, "Text"),
+    ]
+
+
+@pytest.mark.parametrize("place", [0x2E2, 0x2EA, 0xA2, 0xF2, 0xFA, 0x102])
+@pytest.mark.parametrize("table", [b"\xff" * 40, b"\x01\0", b"\x05\0\0\0\x05\0\0\0" * 6])
+def test_damaged_tables_do_not_take_the_text(tmp_path: Path, place: int, table: bytes) -> None:
+    body = "The text stays.\r"
+    try:
+        found = blocks(tmp_path, word(body, (len(body),), tables={place: (table, b"")}), types.DOC)
+    except CorruptFile:
+        return
+    assert [block.text for block in found if block.origin is Origin.BODY] == ["The text stays."]
 
 
 @pytest.mark.parametrize("cut", [{"1Table": b""}, {"WordDocument": b"\xec\xa5"}, {"WordDocument": bytes(2000)}])

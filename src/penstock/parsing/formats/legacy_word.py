@@ -1,276 +1,218 @@
-"""Word 6 to 2003 ([MS-DOC]): pieces of text, and beside them what each paragraph is."""
+"""Word 6 to 2003 ([MS-DOC]): the text of each story, and beside it what each paragraph is."""
 
 from __future__ import annotations
 
 import re
 import struct
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from operator import attrgetter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 
-from penstock.chunking.document import Block, BlockKind
+from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.errors import CorruptFile
-from penstock.parsing.compound import CompoundFile, open_compound
+from penstock.parsing.compound import open_compound
 from penstock.parsing.formats.delimited import table_row
-
-MAGICS = (0xA5EC, 0xA5DC)
-"""Of Word 97 and of Word 6 and 95."""
-FIRST_UNICODE_VERSION = 0x00C1
-PAGE = 512
-"""Bytes of a page of formatting."""
-
-# What a paragraph's formatting says of it (single property modifiers).
-IN_TABLE, ROW_END, OUTLINE_LEVEL, LIST_LEVEL, TABLE_DEFINITION = 0x2416, 0x2417, 0x2640, 0x260A, 0xD608
-_OPERAND_SIZES = {0: 1, 1: 1, 2: 2, 3: 4, 4: 2, 5: 2, 7: 3}
+from penstock.parsing.formats.legacy_word_file import LIST_OVERRIDES, LISTS, Story, WordFile
+from penstock.parsing.formats.legacy_word_lists import list_labels
+from penstock.parsing.formats.legacy_word_looks import (
+    Look,
+    PropertyPages,
+    Styles,
+    character_reader,
+    paragraph_reader,
+)
+from penstock.parsing.formats.word_lists import ListLabels
 
 _PARAGRAPH_ENDS = re.compile("[\r\x07\x0c]")
-_FIELD = re.compile("\x13[^\x13\x14\x15]*(?:\x14([^\x13\x15]*))?\x15")
+_FIELD_MARKS = re.compile("[\x13\x14\x15]")
 _SPECIAL = str.maketrans({"\x0b": "\n", "\x1e": "-", "\x1f": "", "\xa0": " ", "\x0e": "\n"})
+_SHOWN, _GONE, _HIDDEN = 0, 1, 2
+"""What becomes of a character: the codes of fields are gone, what the program does not show is kept apart."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """What a paragraph is: its style number, and whether it is a cell, the end of a row, an item of a list."""
-
-    style: int = 0
-    outline_level: int = 9
-    in_table: bool = False
-    row_end: bool = False
-    in_list: bool = False
-
-    @property
-    def heading_level(self) -> int:
-        """The styles 1 to 9 are the headings in every document and language."""
-        if 1 <= self.style <= 9:
-            return self.style
-        return self.outline_level + 1 if self.outline_level < 9 else 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Characters from `start` up to `end`, which lie at `offset` in the file."""
-
-    start: int
-    end: int
-    offset: int
-    width: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Where the header says that things are: that is all in which Word 6 and Word 97 differ."""
-
-    lengths: int
-    """Of the stories: body, footnotes, headers, macros, comments, endnotes, text boxes, boxes in headers."""
-    stories: int
-    pieces: int
-    looks: int
-
-
-_WORD_97 = _Layout(lengths=0x4C, stories=8, pieces=0x1A2, looks=0x102)
-_WORD_6 = _Layout(lengths=0x34, stories=8, pieces=0x160, looks=0xC0)
+class _Paragraph:
+    text: str
+    """What is shown, behind the label of a list's item."""
+    hidden: str
+    mark: str
+    look: Look
+    label: str | None = None
+    """None where it is no item of a list, empty for a bullet."""
 
 
 def read_legacy_word(path: Path) -> Iterator[Block]:
-    """The body, then footnotes, headers, comments and text boxes."""
+    """The body and its text boxes, then notes, comments, headers and footers.
+
+    What was deleted while changes were tracked is kept with what is hidden, apart from its paragraph: nobody has
+    accepted yet that it goes.
+    """
     container = open_compound(path)
     try:
-        document = _Document(container)
-        body, *others = document.stories()
-        yield from _blocks(document, *body)
-        for story in others:
-            for block in _blocks(document, *story):
-                yield Block(block.text, BlockKind.PAGE_FURNITURE)
+        document = _Document.of(WordFile(container))
+        known: set[str] = set()
+        for story in document.file.stories():
+            yield from _once(document.blocks(story), story.origin, known)
     except (struct.error, IndexError) as error:
         raise CorruptFile("The document is damaged: its text cannot be found.") from error
 
 
+def _once(blocks: Iterable[Block], origin: Origin, known: set[str]) -> Iterator[Block]:
+    """Headers and footers of several sections are often the same."""
+    if origin is Origin.BODY:
+        yield from blocks
+        return
+    story = [replace(block, kind=BlockKind.PAGE_FURNITURE, level=0, names_columns=False) for block in blocks]
+    text = "\n".join(block.text for block in story)
+    if origin not in (Origin.HEADER, Origin.FOOTER) or text not in known:
+        known.add(text)
+        yield from (replace(each, origin=origin) if each.origin is Origin.BODY else each for each in story)
+
+
+@dataclass
 class _Document:
-    """The text of the file by character position, and the look of each paragraph."""
+    """The file with what it says of its paragraphs and characters."""
 
-    def __init__(self, container: CompoundFile) -> None:
-        self._data = container.read("WordDocument")
-        magic, self._version = struct.unpack_from("<HH", self._data)
-        if magic not in MAGICS:
-            raise CorruptFile("The document is damaged: it has no header.")
-        self._is_old = self._version < FIRST_UNICODE_VERSION
-        self._layout = _WORD_6 if self._is_old else _WORD_97
-        (flags,) = struct.unpack_from("<H", self._data, 0x0A)
-        self._table = self._data if self._is_old else container.read("1Table" if flags & 0x0200 else "0Table")
-        self._pieces = list(self._read_pieces()) or [self._whole()]
-        self._looks = _Looks(self._data, self._slice(self._layout.looks), is_old=self._is_old)
+    file: WordFile
+    paragraphs: PropertyPages[Look]
+    characters: PropertyPages[bool]
+    labels: ListLabels
+    default: Look = field(default_factory=Look)
 
-    def stories(self) -> list[tuple[int, int]]:
-        """First and last character position of each story, the body first."""
-        lengths = struct.unpack_from(f"<{self._layout.stories}i", self._data, self._layout.lengths)
-        found: list[tuple[int, int]] = []
+    @classmethod
+    def of(cls, file: WordFile) -> _Document:
+        data, layout, is_old = file.data, file.layout, file.is_old
+        styles = None if is_old else Styles(file.table(layout.styles))
+        paragraphs = PropertyPages(
+            data, file.table(layout.paragraphs), paragraph_reader(styles), is_old=is_old, entry=7 if is_old else 13
+        )
+        characters: PropertyPages[bool] = PropertyPages(
+            data, file.table(layout.characters), character_reader(is_old=is_old), is_old=is_old, entry=1
+        )
+        return cls(file, paragraphs, characters, ListLabels({}) if is_old else _labels(file))
+
+    def blocks(self, story: Story) -> Iterator[Block]:
+        """The paragraphs of a story, with table rows put together."""
+        table = _Table()
+        for paragraph in self._paragraphs(story):
+            if paragraph.mark != "\x07" and not paragraph.look.in_table:
+                yield from table.end()
+                yield _block(paragraph)
+            else:
+                yield from table.add(paragraph)
+            if paragraph.hidden:
+                yield Block(paragraph.hidden, BlockKind.PAGE_FURNITURE, origin=Origin.HIDDEN)
+        yield from table.end()
+
+    def _paragraphs(self, story: Story) -> Iterator[_Paragraph]:
+        text = self.file.text(story.start, story.end)
+        fates = self._fates(text, story)
         at = 0
-        for length in lengths:
-            found.append((at, at + max(length, 0)))
-            at += max(length, 0)
-        return found
+        for mark in _PARAGRAPH_ENDS.finditer(text):
+            if fates[mark.start()] == _GONE:
+                continue  # the code of a field may have several paragraphs
+            look = self.paragraphs.at(self.file.offset(story.start + mark.start())) or self.default
+            yield self._labelled(_paragraph(text[at : mark.start()], fates[at : mark.start()], mark[0], look))
+            at = mark.end()
+        yield _paragraph(text[at:], fates[at:], "", self.default)
 
-    def text(self, start: int, end: int) -> str:
-        return "".join(self._characters(piece, start, end) for piece in self._pieces)
+    def _labelled(self, paragraph: _Paragraph) -> _Paragraph:
+        """With the number that Word shows; empty paragraphs between items have none."""
+        item = (str(paragraph.look.list_number), paragraph.look.list_level)
+        label = self.labels.next_label(item) if paragraph.text else None
+        return replace(paragraph, text=f"{label} {paragraph.text}" if label else paragraph.text, label=label)
 
-    def look(self, position: int) -> _Look:
-        """Of the paragraph that the character at `position` ends."""
-        piece = self._pieces[max(bisect_right(self._pieces, position, key=attrgetter("start")) - 1, 0)]
-        return self._looks.at(piece.offset + (position - piece.start) * piece.width)
-
-    def _characters(self, piece: _Piece, start: int, end: int) -> str:
-        first, last = max(start, piece.start), min(end, piece.end)
-        if first >= last:
-            return ""
-        at = piece.offset + (first - piece.start) * piece.width
-        data = self._data[at : at + (last - first) * piece.width]
-        return data.decode("utf-16-le" if piece.width == 2 else "cp1252", "replace")
-
-    def _slice(self, pair: int) -> bytes:
-        """What the header's pair of offset and length at `pair` refers to."""
-        offset, length = struct.unpack_from("<II", self._data, pair)
-        return self._table[offset : offset + length]
-
-    def _read_pieces(self) -> Iterator[_Piece]:
-        table = _piece_table(self._slice(self._layout.pieces))
-        count = max(len(table) - 4, 0) // 12
-        positions = struct.unpack_from(f"<{count + 1}I", table) if count else ()
-        for number in range(count):
-            (offset,) = struct.unpack_from("<I", table, 4 * (count + 1) + 8 * number + 2)
-            wide = not self._is_old and not offset & 0x4000_0000
-            if not self._is_old and not wide:
-                offset = (offset & 0x3FFF_FFFF) // 2
-            yield _Piece(positions[number], positions[number + 1], offset, 2 if wide else 1)
-
-    def _whole(self) -> _Piece:
-        """A file that was saved at once has its text in one piece."""
-        first, last = struct.unpack_from("<II", self._data, 0x18)
-        return _Piece(0, max(last - first, 0), first, 1)
+    def _fates(self, text: str, story: Story) -> bytearray:
+        """What becomes of each character of a story."""
+        fates = bytearray(len(text))
+        for piece in self.file.pieces:
+            start, end = max(piece.start, story.start), min(piece.end, story.end)
+            if start >= end:
+                continue
+            first = piece.offset + (start - piece.start) * piece.width
+            for begin, stop, _ in self.characters.within(first, first + (end - start) * piece.width):
+                at = start - story.start + (begin - first) // piece.width
+                length = (stop - begin) // piece.width
+                fates[at : at + length] = bytes([_HIDDEN]) * length
+        for begin, stop in _codes_of_fields(text):
+            fates[begin:stop] = bytes([_GONE]) * (stop - begin)
+        return fates[: len(text)]
 
 
-def _piece_table(data: bytes) -> bytes:
-    """Behind any number of property lists."""
-    at = 0
-    while data[at : at + 1] == b"\x01":
-        at += 3 + int.from_bytes(data[at + 1 : at + 3], "little")
-    return data[at + 5 :] if data[at : at + 1] == b"\x02" else b""
+def _block(paragraph: _Paragraph) -> Block:
+    if level := paragraph.look.heading_level:
+        return Block(" ".join(paragraph.text.split()), BlockKind.HEADING, level)
+    return Block(paragraph.text, BlockKind.PARAGRAPH if paragraph.label is None else BlockKind.LIST_ITEM)
 
 
-class _Looks:
-    """The pages of paragraph formatting, read as they are asked for."""
-
-    def __init__(self, data: bytes, table: bytes, *, is_old: bool) -> None:
-        self._data = data
-        self._is_old = is_old
-        number_size = 2 if is_old else 4
-        count = max(len(table) - 4, 0) // (4 + number_size)
-        self._starts = struct.unpack_from(f"<{count + 1}I", table) if count else ()
-        self._numbers = struct.unpack_from(f"<{count}{'H' if is_old else 'I'}", table, 4 * (count + 1)) if count else ()
-        self._known: dict[int, tuple[Sequence[int], list[_Look]]] = {}
-
-    def at(self, offset: int) -> _Look:
-        """Of the paragraph around the byte at `offset`."""
-        place = bisect_right(self._starts, offset) - 1
-        if not 0 <= place < len(self._numbers):
-            return _Look()
-        number = self._numbers[place] & 0x3F_FFFF
-        if number not in self._known:
-            self._known[number] = self._page(self._data[number * PAGE : (number + 1) * PAGE])
-        starts, looks = self._known[number]
-        inside = bisect_right(starts, offset) - 1
-        return looks[inside] if 0 <= inside < len(looks) else _Look()
-
-    def _page(self, page: bytes) -> tuple[Sequence[int], list[_Look]]:
-        if len(page) < PAGE:
-            return (), []
-        count, entry = page[-1], 7 if self._is_old else 13
-        starts = struct.unpack_from(f"<{count + 1}I", page)
-        places = [page[4 * (count + 1) + entry * number] * 2 for number in range(count)]
-        return starts, [self._look(page, place) if place else _Look() for place in places]
-
-    def _look(self, page: bytes, place: int) -> _Look:
-        if self._is_old:
-            size, place = page[place] * 2, place + 1
-            return _old_look(page[place], page[place + 1 : place + size])
-        size, place = page[place] * 2 - 1, place + 1
-        if size < 0:
-            size, place = page[place] * 2, place + 1
-        (style,) = struct.unpack_from("<H", page, place)
-        return _with_properties(style, page[place + 2 : place + size])
+def _labels(file: WordFile) -> ListLabels:
+    try:
+        return list_labels(file.table_from(LISTS) if file.table(LISTS) else b"", file.table(LIST_OVERRIDES))
+    except (struct.error, IndexError):
+        return ListLabels({})  # the numbers of its lists are not worth the text of a document
 
 
-def _old_look(style: int, properties: bytes) -> _Look:
-    """Codes of Word 6: 24 in a table, 25 the end of a row. Other codes are passed over by searching for these two."""
-    return _Look(style=style, in_table=b"\x18\x01" in properties, row_end=b"\x19\x01" in properties)
+def _codes_of_fields(text: str) -> Iterator[tuple[int, int]]:
+    """Where the codes of fields are, which are not shown: from their start to what they result in.
+
+    A field may begin in one paragraph and end in another, as tables of contents do. One that never ends is none.
+    """
+    open_fields: list[int] = []
+    separators: list[int] = []
+    for mark in _FIELD_MARKS.finditer(text):
+        if mark[0] == "\x13":
+            open_fields.append(mark.start())
+            separators.append(-1)
+        elif open_fields and mark[0] == "\x14" and separators[-1] < 0:
+            separators[-1] = mark.start()
+        elif open_fields and mark[0] == "\x15":
+            begin, separator = open_fields.pop(), separators.pop()
+            yield begin, (separator if separator >= 0 else mark.start()) + 1
 
 
-def _with_properties(style: int, properties: bytes) -> _Look:
-    values: dict[int, int] = {}
-    at = 0
-    while at + 2 < len(properties):
-        (code,) = struct.unpack_from("<H", properties, at)
-        values[code] = properties[at + 2]
-        if code == TABLE_DEFINITION:
-            size = int.from_bytes(properties[at + 2 : at + 4], "little") + 1
-        else:
-            size = _OPERAND_SIZES.get(code >> 13, properties[at + 2] + 1)
-        at += 2 + size
-    return _Look(
-        style=style,
-        outline_level=values.get(OUTLINE_LEVEL, 9),
-        in_table=bool(values.get(IN_TABLE)),
-        row_end=bool(values.get(ROW_END)),
-        in_list=LIST_LEVEL in values,
-    )
+def _paragraph(text: str, fates: bytearray, mark: str, look: Look) -> _Paragraph:
+    if not any(fates):
+        return _Paragraph(_settled(text), "", mark, look)
+    shown = "".join(compress(text, (fate == _SHOWN for fate in fates)))
+    hidden = "".join(compress(text, (fate == _HIDDEN for fate in fates)))
+    return _Paragraph(_settled(shown), _settled(hidden), mark, look)
 
 
-def _blocks(document: _Document, start: int, end: int) -> Iterator[Block]:
-    """The paragraphs of a story, with table rows put together."""
-    cells: list[str] = []
-    cell: list[str] = []
-    for text, mark, look in _paragraphs(document, start, end):
-        if mark != "\x07" and not look.in_table:
-            if cell or cells:
-                yield table_row([*cells, " ".join(cell)])
-                cells, cell = [], []
-            yield _block(text, look)
-        elif mark != "\x07":
-            cell.append(text)
-        elif look.row_end:
-            yield _row(cells)
-            cells, cell = [], []
-        else:
-            cells.append(" ".join([*cell, text]).strip())
-            cell = []
-    if cell or cells:
-        yield table_row([*cells, " ".join(cell)])
-
-
-def _row(cells: list[str]) -> Block:
-    """A row with a single filled cell is layout."""
-    filled = [text for text in cells if text]
-    return Block(filled[0]) if len(filled) == 1 else table_row(cells)
-
-
-def _block(text: str, look: _Look) -> Block:
-    if level := look.heading_level:
-        return Block(" ".join(text.split()), BlockKind.HEADING, level)
-    return Block(text, BlockKind.LIST_ITEM if look.in_list else BlockKind.PARAGRAPH)
-
-
-def _paragraphs(document: _Document, start: int, end: int) -> Iterator[tuple[str, str, _Look]]:
-    """Text, end mark and look of each paragraph. Codes of fields are left out, their results are kept."""
-    text = document.text(start, end)
-    at = 0
-    for mark in _PARAGRAPH_ENDS.finditer(text):
-        yield _shown(text[at : mark.start()]), mark[0], document.look(start + mark.start())
-        at = mark.end()
-    yield _shown(text[at:]), "", _Look()
-
-
-def _shown(text: str) -> str:
-    while (resolved := _FIELD.sub(lambda found: found[1] or "", text)) != text:
-        text = resolved
+def _settled(text: str) -> str:
     return text.translate(_SPECIAL).strip()
+
+
+@dataclass
+class _Table:
+    """A table that is open, as its cells come."""
+
+    cells: list[str] = field(default_factory=list[str])
+    cell: list[str] = field(default_factory=list[str])
+    """The paragraphs of the open cell."""
+    has_header: bool = False
+
+    def add(self, paragraph: _Paragraph) -> Iterator[Block]:
+        if paragraph.mark != "\x07":
+            self.cell.append(paragraph.text)
+        elif paragraph.look.row_end:
+            yield self._row()
+        else:
+            self.cells.append(" ".join([*self.cell, paragraph.text]).strip())
+            self.cell = []
+
+    def end(self) -> Iterator[Block]:
+        if self.cell or self.cells:
+            self.cells.append(" ".join(self.cell))
+            yield self._row()
+        self.has_header = False
+
+    def _row(self) -> Block:
+        """A row with a single filled cell is layout, or a title."""
+        cells, self.cells, self.cell = self.cells, [], []
+        filled = [text for text in cells if text]
+        if len(filled) == 1:
+            return Block(filled[0])
+        block = table_row(cells, names_columns=bool(filled) and not self.has_header)
+        self.has_header = self.has_header or bool(filled)
+        return block

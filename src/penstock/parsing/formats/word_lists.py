@@ -15,28 +15,28 @@ _PLACE = re.compile(r"%([1-9])")
 
 
 @dataclass(frozen=True, slots=True)
-class _Level:
+class ListLevel:
     start: int
     style: str
     pattern: str
 
 
 @dataclass(frozen=True, slots=True)
-class _List:
+class NumberedList:
     key: str
-    levels: Mapping[int, _Level]
+    levels: Mapping[int, ListLevel]
 
 
 @dataclass
 class ListLabels:
     """Counts the items of each list of a document, in the document's order."""
 
-    lists: Mapping[str, _List]
+    lists: Mapping[str, NumberedList]
     counts: dict[str, dict[int, int]] = field(default_factory=dict[str, dict[int, int]])
 
     @classmethod
     def read(cls, package: Package, main: str) -> ListLabels:
-        lists: dict[str, _List] = {}
+        lists: dict[str, NumberedList] = {}
         for part in package.related(main, "numbering"):
             root = package.parse(part)
             patterns = {attribute(each, "abstractNumId"): each for each in children(root, "abstractNum")}
@@ -44,7 +44,7 @@ class ListLabels:
                 pattern = child(number, "abstractNumId")
                 key = attribute(pattern, "val") if pattern is not None else None
                 levels = _levels(patterns[key]) if key in patterns else {}
-                lists[attribute(number, "numId") or ""] = _List(key or "", levels)
+                lists[attribute(number, "numId") or ""] = NumberedList(key or "", levels)
         return cls(lists)
 
     def next_label(self, item: tuple[str, int] | None) -> str | None:
@@ -64,18 +64,18 @@ class ListLabels:
             return ""
         return _PLACE.sub(lambda place: self._shown(found, counts, int(place[1]) - 1), level.pattern)
 
-    def _shown(self, found: _List, counts: Mapping[int, int], depth: int) -> str:
+    def _shown(self, found: NumberedList, counts: Mapping[int, int], depth: int) -> str:
         level = found.levels.get(depth)
         return _numeral(counts.get(depth, level.start), level.style) if level else ""
 
 
-def _levels(pattern: Element) -> dict[int, _Level]:
-    levels: dict[int, _Level] = {}
+def _levels(pattern: Element) -> dict[int, ListLevel]:
+    levels: dict[int, ListLevel] = {}
     for element in children(pattern, "lvl"):
         depth = attribute(element, "ilvl") or ""
         start = _value(element, "start")
         if depth.isdigit():
-            levels[int(depth)] = _Level(
+            levels[int(depth)] = ListLevel(
                 start=int(start) if start.isdigit() else 1,
                 style=_value(element, "numFmt") or "decimal",
                 pattern=_value(element, "lvlText"),
