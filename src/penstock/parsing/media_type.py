@@ -12,7 +12,7 @@ from penstock.parsing import compound
 from penstock.parsing.archive import Archive, open_archive
 from penstock.parsing.compound import CompoundFile, open_compound
 from penstock.parsing.dialect import find_delimiter
-from penstock.parsing.encoding import declared_encoding, find_encoding, read_sample
+from penstock.parsing.encoding import declared_encoding, find_encoding, read_head
 
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -166,7 +166,7 @@ def detect(path: Path, name: str) -> str:
     Raises `NoText` for an empty file, `PasswordProtected`, `CorruptFile` for a container that cannot be opened, and
     `UnsupportedFormat`, which says what the file seems to be and what can be read.
     """
-    head = read_sample(path, HEAD_BYTES)
+    head = read_head(path, HEAD_BYTES)
     if not head:
         raise NoText("The file is empty: it has no bytes at all. Check that it was saved or uploaded completely.")
     if b"%PDF-" in head[:1024]:

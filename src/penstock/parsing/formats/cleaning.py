@@ -9,6 +9,8 @@ _UNWANTED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f"
     # soft hyphen and zero-width space or joiner of words: invisible, and they hide a word from search
     "\u00ad\u200b\u2060\ufeff"
+    # marks of direction: the order of the letters says it already, and programs put them beside any bracket
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
     # lone surrogates and what is not a character: not encodable, or refused further on
     "\ud800-\udfff\ufffe\uffff]"
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 from penstock.chunking.document import Block, BlockKind
 from penstock.errors import CorruptFile, PasswordProtected
 from penstock.parsing.compound import open_compound
+from penstock.parsing.encoding import code_page
 from penstock.parsing.formats.delimited import table_row
 from penstock.parsing.formats.number_format import BUILT_IN, Kind, NumberFormats, kind_of
 from penstock.parsing.formats.sheets import WIDEST_GAP, under_name
@@ -83,7 +84,7 @@ def _globals(stream: bytes) -> _Workbook:
         elif record.kind == FILE_PASS:
             raise PasswordProtected
         elif record.kind == CODE_PAGE:
-            workbook.codec = _codec(struct.unpack_from("<H", data)[0])
+            workbook.codec = code_page(struct.unpack_from("<H", data)[0]) or "cp1252"
         elif record.kind == DATE_MODE:
             workbook.from_1904 = data[:1] == b"\x01"
         elif record.kind == FORMAT:
@@ -214,14 +215,6 @@ def _box_text(record: _Record) -> str:
     length = int.from_bytes(record.data[10:12], "little")
     flags, text = record.parts[1][0], record.parts[1][1:]
     return text[: length * 2].decode("utf-16-le", "replace") if flags & 1 else text[:length].decode("latin-1")
-
-
-def _codec(code_page: int) -> str:
-    name = {1200: "utf-16-le", 10000: "mac_roman", 32768: "mac_roman", 32769: "cp1252", 65001: "utf-8"}.get(code_page)
-    try:
-        return b"".decode(name or f"cp{code_page}") + (name or f"cp{code_page}")
-    except LookupError:
-        return "cp1252"
 
 
 @dataclass

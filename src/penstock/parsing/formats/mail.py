@@ -7,7 +7,7 @@ import email.errors
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from email.header import decode_header, make_header
+from email.header import decode_header
 from email.message import Message
 from email.policy import compat32
 from functools import partial
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from penstock.chunking.document import Block, BlockKind
-from penstock.parsing.encoding import SAMPLE_BYTES, decoded, find_encoding
+from penstock.parsing.encoding import SAMPLE_BYTES, believed, decoded, find_encoding
 from penstock.parsing.formats.cleaning import one_line
 from penstock.parsing.formats.embedded import EmbeddedFiles
 from penstock.parsing.formats.html import html_blocks
@@ -58,7 +58,7 @@ def _split_box(path: Path) -> Iterator[bytes]:
 
 def _parse(data: bytes) -> Message:
     encoding = find_encoding(data[:SAMPLE_BYTES]) or ""
-    if encoding.startswith(("utf-16", "utf-32")):  # an editor saved it so: no mail program does
+    if encoding.startswith(("utf-16", "utf-32", "utf-8-sig")):  # an editor saved it so: no mail program does
         data = decoded(data, encoding).encode("utf-8", "surrogatepass")
     # compat32 reads any header; the newer policies raise on several kinds of broken ones.
     return email.message_from_bytes(data, policy=compat32)
@@ -121,11 +121,7 @@ def _body_blocks(part: Message) -> Iterator[Block]:
 
 def _text(part: Message) -> str:
     data = _payload(part)
-    charset = part.get_content_charset()
-    try:
-        return data.decode(charset, "penstock") if charset else decoded(data)
-    except (LookupError, UnicodeError):
-        return decoded(data)
+    return decoded(data, believed(part.get_content_charset() or "", data))
 
 
 def _payload(part: Message) -> bytes:
@@ -149,7 +145,17 @@ def _header(message: Message, name: str) -> str:
 def _decoded_header(value: str) -> str:
     """Encoded words (RFC 2047) as text; raw 8-bit headers by their likely encoding."""
     try:
-        text = str(make_header(decode_header(value)))
-    except (ValueError, LookupError, email.errors.MessageError):
-        text = value
+        parts = decode_header(value)
+    except (ValueError, email.errors.MessageError):
+        parts = [(value, None)]
+    # Each part by itself: what `make_header` makes of them fails as a whole where one word breaks its charset.
+    text = "".join(_header_part(part, label) for part, label in parts)
     return decoded(text.encode("utf-8", "surrogateescape")) if re.search("[\udc80-\udcff]", text) else text
+
+
+def _header_part(part: str | bytes, label: str | None) -> str:
+    if isinstance(part, str):
+        return part
+    if label is None:  # as `decode_header` packs what stands between encoded words
+        return part.decode("raw-unicode-escape", "replace")
+    return decoded(part, believed(label.partition("*")[0], part))

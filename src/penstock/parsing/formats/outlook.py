@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from penstock.chunking.document import Block, BlockKind
 from penstock.parsing.compound import CompoundFile, open_compound
-from penstock.parsing.encoding import decoded
+from penstock.parsing.encoding import believed, code_page, decoded
 from penstock.parsing.formats.cleaning import one_line
 from penstock.parsing.formats.embedded import MAX_DEPTH, EmbeddedFiles, labelled
 from penstock.parsing.formats.html import html_blocks
@@ -22,6 +22,7 @@ SENDER_ADDRESSES = ("5D01", "5D02", "0C1F", "0065")
 RECIPIENT_NAME, RECIPIENT_ADDRESSES = "3001", ("39FE", "3003")
 ATTACHMENT_DATA, ATTACHMENT_NAMES = "3701", ("3707", "3704", "3001")
 SENT, DELIVERED = 0x0039_0040, 0x0E06_0040
+MESSAGE_CODE_PAGE, INTERNET_CODE_PAGE = 0x3FFD_0003, 0x3FDE_0003
 RECIPIENT_KIND = 0x0C15_0003
 RECIPIENT_LABELS = {1: "To", 2: "Cc", 3: "Bcc"}
 
@@ -38,16 +39,21 @@ class _Storage:
 
     file: CompoundFile
     path: tuple[str, ...] = ()
+    charset: str = ""
+    """Of the strings that are not Unicode."""
 
     def text(self, *tags: str) -> str:
         """The first of these properties that has text."""
         for tag in tags:
             for kind in ("001F", "001E"):
                 if data := self.bytes(tag, kind):
-                    text = data.decode("utf-16-le", "replace") if kind == "001F" else decoded(data)
+                    text = data.decode("utf-16-le", "replace") if kind == "001F" else self._narrow(data)
                     if text.strip("\0 \r\n"):
                         return text.rstrip("\0")
         return ""
+
+    def _narrow(self, data: bytes) -> str:
+        return decoded(data, believed(self.charset, data))
 
     def bytes(self, tag: str, kind: str = "0102") -> bytes:
         path = (*self.path, f"__SUBSTG1.0_{tag}{kind}")
@@ -67,11 +73,13 @@ class _Storage:
         """The storages directly inside whose names begin with `prefix`."""
         depth = len(self.path)
         names = {path[depth] for path in self.file.streams if len(path) > depth + 1 and path[:depth] == self.path}
-        return [_Storage(self.file, (*self.path, name)) for name in sorted(names) if name.startswith(prefix)]
+        return [replace(self, path=(*self.path, name)) for name in sorted(names) if name.startswith(prefix)]
 
 
 def read_outlook(path: Path, *, embedded: EmbeddedFiles) -> Iterator[Block]:
-    return _message(_Storage(open_compound(path)), embedded)
+    message = _Storage(open_compound(path))
+    number = int.from_bytes((message.fixed(MESSAGE_CODE_PAGE) or message.fixed(INTERNET_CODE_PAGE))[:4], "little")
+    return _message(replace(message, charset=(code_page(number) if number else None) or ""), embedded)
 
 
 def _message(message: _Storage, embedded: EmbeddedFiles) -> Iterator[Block]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from penstock.chunking.document import Block, BlockKind
 from penstock.errors import CorruptFile, TooLarge
+from penstock.parsing.encoding import code_page
 from penstock.parsing.formats.delimited import table_row
 
 MAX_BYTES = 512 * 1024**2
@@ -43,10 +44,11 @@ _SPECIAL = {
 }  # fmt: skip
 _SYMBOLS = {"~": " ", "_": "-", "\\": "\\", "{": "{", "}": "}", "\t": "\t", "-": ""}
 _CHARSETS = {
-    0: "cp1252", 77: "mac_roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gbk", 136: "big5", 161: "cp1253",
-    162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874",
-    238: "cp1250",
+    0: "cp1252", 77: "mac_roman", 78: "cp932", 128: "cp932", 129: "cp949", 130: "johab", 134: "gb18030",
+    136: "big5hkscs", 161: "cp1253", 162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257",
+    204: "cp1251", 222: "cp874", 238: "cp1250", 254: "cp437", 255: "cp850",
 }  # fmt: skip
+_TWO_BYTES = frozenset({"cp932", "cp949", "johab", "gb18030", "big5hkscs"})
 
 
 def read_rtf(path: Path) -> Iterator[Block]:
@@ -83,6 +85,7 @@ class _Reader:
     in_table: bool = False
     fonts: dict[int, str] = field(default_factory=dict[int, str])
     font: int = 0
+    default_font: int = 0
     styles: dict[int, int] = field(default_factory=dict[int, int])
     """Heading level by style number."""
     style: int = 0
@@ -143,6 +146,10 @@ class _Reader:
             self._write(_SYMBOLS.get(symbol or "", "") + (text or ""))
 
     def _write(self, text: str) -> None:
+        if self.pending and self._group.codec in _TWO_BYTES:
+            # The second byte of a character may look like a plain letter, and is written as one then.
+            self.pending += text.encode("latin-1")
+            text = ""
         self._decode_pending()
         if text.isascii():
             self.text.append(text)
@@ -228,18 +235,22 @@ class _Reader:
         if self._group.destination != "fonttbl":
             self.groups[-1] = replace(self._group, codec=self.fonts.get(number, self.groups[0].codec))
 
+    def set_default_font(self, number: int) -> None:
+        self.default_font = number
+
     def set_charset(self, number: int) -> None:
         """Inside the font table."""
         if number in _CHARSETS:
             self.fonts[self.font] = _CHARSETS[number] if number else self.groups[0].codec
 
     def set_code_page(self, number: int) -> None:
-        codec = f"cp{number}" if number != 65001 else "utf-8"
-        try:
-            b"".decode(codec)
-        except LookupError:
-            return
-        self.groups = [replace(group, codec=codec) for group in self.groups]
+        if codec := code_page(number):
+            self.groups = [replace(group, codec=codec) for group in self.groups]
+
+    def set_font_code_page(self, number: int) -> None:
+        """Inside the font table; stronger than the character set."""
+        if codec := code_page(number):
+            self.fonts[self.font] = codec
 
     def set_skipped(self, number: int) -> None:
         self.groups[-1] = replace(self._group, skipped_after_unicode=max(number, 0))
@@ -266,6 +277,12 @@ _CHANGES: dict[str, Callable[[_Reader, int], None]] = {
     "f": _Reader.set_font,
     "fcharset": _Reader.set_charset,
     "ansicpg": _Reader.set_code_page,
+    "mac": lambda reader, _: reader.set_code_page(10000),
+    "pc": lambda reader, _: reader.set_code_page(437),
+    "pca": lambda reader, _: reader.set_code_page(850),
+    "cpg": _Reader.set_font_code_page,
+    "deff": _Reader.set_default_font,
+    "plain": lambda reader, _: reader.set_font(reader.default_font),
     "uc": _Reader.set_skipped,
     "s": _Reader.set_style,
     "outlinelevel": _Reader.set_level,
