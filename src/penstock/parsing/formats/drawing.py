@@ -10,6 +10,7 @@ from penstock.chunking.document import Block
 from penstock.parsing.formats.cleaning import one_line
 from penstock.parsing.formats.delimited import table_row
 from penstock.parsing.formats.equations import equation_text
+from penstock.parsing.formats.number_format import GENERAL, number_shown
 from penstock.parsing.formats.ooxml import (
     Element,
     Package,
@@ -159,7 +160,8 @@ def _level_points(element: Element) -> dict[int, str]:
     points = list(element.iter("{*}pt"))
     if not points:
         return {number: value.text or "" for number, value in enumerate(element.iter("{*}v"))}
-    return {_number(point, number): _value(point) for number, point in enumerate(points)}
+    code = next((each.text for each in element.iter("{*}formatCode") if each.text), GENERAL)
+    return {_number(point, number): number_shown(_value(point), code) for number, point in enumerate(points)}
 
 
 def _dimension(data: Element, name: str) -> dict[int, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -15,7 +14,8 @@ from penstock.errors import CorruptFile, PasswordProtected
 from penstock.parsing.compound import open_compound
 from penstock.parsing.encoding import code_page
 from penstock.parsing.formats.delimited import table_row
-from penstock.parsing.formats.number_format import BUILT_IN, Kind, NumberFormats, kind_of
+from penstock.parsing.formats.format_code import EPOCH, EPOCH_1904, is_moment_or_share
+from penstock.parsing.formats.number_format import BUILT_IN, GENERAL, NumberFormats
 from penstock.parsing.formats.sheets import WIDEST_GAP, under_name
 
 # Record types.
@@ -52,15 +52,19 @@ class _Workbook:
     sheets: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     """Place and name of each."""
     strings: Sequence[str] = ()
-    own_formats: dict[int, Kind] = field(default_factory=dict[int, Kind])
+    own_formats: dict[int, str] = field(default_factory=dict[int, str])
     styles: list[int] = field(default_factory=list[int])
     from_1904: bool = False
 
     @property
     def formats(self) -> NumberFormats:
-        kinds: list[Kind] = [self.own_formats.get(each) or BUILT_IN.get(each, "general") for each in self.styles]
-        epoch = datetime(1904, 1, 1) if self.from_1904 else datetime(1899, 12, 30)  # noqa: DTZ001 - no zone in a sheet
-        return NumberFormats(kinds, epoch)
+        """Dates, times and percentages are shown as such; other numbers with all the digits that are stored.
+
+        So does `xls2csv`, by which this reader is measured; what Excel rounds away would count as lost.
+        """
+        codes = [self.own_formats.get(each) or BUILT_IN.get(each, GENERAL) for each in self.styles]
+        codes = [code if is_moment_or_share(code) else GENERAL for code in codes]
+        return NumberFormats(codes, EPOCH_1904 if self.from_1904 else EPOCH)
 
 
 def read_legacy_sheets(path: Path) -> Iterator[Block]:
@@ -88,7 +92,7 @@ def _globals(stream: bytes) -> _Workbook:
         elif record.kind == DATE_MODE:
             workbook.from_1904 = data[:1] == b"\x01"
         elif record.kind == FORMAT:
-            workbook.own_formats[struct.unpack_from("<H", data)[0]] = kind_of(_string(data[2:], workbook))
+            workbook.own_formats[struct.unpack_from("<H", data)[0]] = _string(data[2:], workbook)
         elif record.kind == XF:
             workbook.styles.append(struct.unpack_from("<H", data, 2)[0])
         elif record.kind == BOUND_SHEET:
