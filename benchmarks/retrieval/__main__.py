@@ -10,10 +10,11 @@ from typing import Any
 from circumstances import circumstances
 from penstock_run import BenchmarkError
 
-from retrieval.corpus import ROOT, chroma
-from retrieval.page import page
+from retrieval.corpus import ROOT, chroma, held_out
+from retrieval.filings import measure_filings
+from retrieval.report import page
 from retrieval.wanted import K
-from retrieval.ways import measure
+from retrieval.ways import all_cuttings, measure, two_cuttings
 
 RESULT = ROOT / "benchmarks" / "results" / "retrieval.json"
 PAGE = ROOT / "docs" / "retrieval.md"
@@ -25,7 +26,9 @@ async def main() -> None:
             "benchmark": "retrieval",
             **circumstances(),
             "k": K,
-            "chroma": await measure(chroma(), k=K),
+            "chroma": await measure(chroma(), all_cuttings, k=K),
+            "held_out": await measure(held_out(), two_cuttings, k=K),
+            "filings": measure_filings(),
         }
     except BenchmarkError as error:
         sys.exit(str(error))

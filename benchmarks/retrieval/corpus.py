@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
+import sysconfig
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,15 @@ from retrieval.spans import Span
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPORA = Path(os.environ.get("PENSTOCK_CORPORA", ROOT.parent / "shared" / "corpora"))
+HELD_OUT = Path(__file__).with_name("heldout.jsonl")
+PLACES = {
+    "corpora": CORPORA,
+    "common-licenses": Path("/usr/share/common-licenses"),
+    "site-packages": Path(sysconfig.get_path("purelib")),
+}
+"""Where the held-out questions' documents are: the test corpora, Debian's licences, packages that the lock pins."""
+PROCRASTINATE = "docs/procrastinate-org+procrastinate/docs"
+PYDANTIC_AI = "docs/pydantic+pydantic-ai/docs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +71,34 @@ def chroma() -> Corpus:
         {path.stem: path for path in sorted((folder / "docs").glob("*.md"))},
         [Question(query["id"], query["text"], tuple(spans[query["id"]])) for query in map(json.loads, lines)],
     )
+
+
+def held_out() -> Corpus:
+    """Questions of our own on documentation and licences, to see whether what helps Chroma's questions helps others.
+
+    Raises `BenchmarkError` where a document is not there, or is another version than the Spans were made for.
+    """
+    lines = [json.loads(line) for line in HELD_OUT.read_text(encoding="utf-8").splitlines()]
+    documents = {line["file"]: _unchanged(line["file"], line["sha256"]) for line in lines}
+    return Corpus(
+        "held_out",
+        documents | _documentation(),
+        [
+            Question(line["id"], line["question"], tuple(Span(line["file"], *span) for span in line["spans"]))
+            for line in lines
+        ],
+    )
+
+
+def _unchanged(name: str, sha256: str) -> Path:
+    place, _, rest = name.partition(":")
+    path = PLACES[place] / rest
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        raise BenchmarkError(f"{path} is not there, or not the version that the held-out questions are about")
+    return path
+
+
+def _documentation() -> dict[str, Path]:
+    """What is searched beside the documents with answers."""
+    paths = [*(CORPORA / PROCRASTINATE).rglob("*.md"), *(CORPORA / PYDANTIC_AI).glob("*.md")]
+    return {f"corpora:{path.relative_to(CORPORA)}": path for path in sorted(paths)}

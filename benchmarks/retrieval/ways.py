@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +34,12 @@ class Way:
     """Shape (questions, 3): see `Scores`."""
 
 
-async def measure(corpus: Corpus, *, k: int) -> dict[str, Any]:
-    """Every way on the same questions, and by how much they differ."""
+Cuttings = Callable[[Documents, float], Mapping[str, list[Passage]]]
+"""Other ways to cut the documents, by name, given the mean size of our Chunks in tokens."""
+
+
+async def measure(corpus: Corpus, cuttings: Cuttings, *, k: int) -> dict[str, Any]:
+    """Penstock's modes and the cuttings on the same questions, and by how much they differ."""
     settings = EmbeddingSettings()
     model = locate_model(settings)
     documents = Documents(corpus, load_tokenizer(model.tokenizer_file), model.max_tokens)
@@ -46,7 +50,7 @@ async def measure(corpus: Corpus, *, k: int) -> dict[str, Any]:
     ways = [_way(f"Penstock, {mode}", documents, ours, found[mode]) for mode in reversed(MODES)]
     engine = await open_engine(settings)
     try:
-        for name, passages in {OURS: ours, **_other_cuttings(documents, size)}.items():
+        for name, passages in {OURS: ours, **cuttings(documents, size)}.items():
             ways.append(_way(name, documents, passages, await search_by_vectors(engine, documents, passages, k=k)))
     finally:
         await engine.close()
@@ -65,7 +69,7 @@ def scores_of(penstock: Searchable, mode: str, *, k: int) -> Scores:
     return Scores(*_scores(penstock.corpus, penstock.ask(mode, k=k)).mean(axis=0))
 
 
-def _other_cuttings(documents: Documents, size: float) -> dict[str, list[Passage]]:
+def all_cuttings(documents: Documents, size: float) -> dict[str, list[Passage]]:
     by_text, by_markdown = (SemanticSplitter(documents, markdown=markdown) for markdown in (False, True))
     return {
         "fixed windows of 200 tokens": fixed_windows(documents, 200),
@@ -74,6 +78,14 @@ def _other_cuttings(documents: Documents, size: float) -> dict[str, list[Passage
         "semantic-text-splitter, equal mean size": by_text.of_mean(size),
         "semantic-text-splitter, equal budget": by_text.up_to(documents.longest),
         "semantic-text-splitter for Markdown, equal mean size": by_markdown.of_mean(size),
+    }
+
+
+def two_cuttings(documents: Documents, size: float) -> dict[str, list[Passage]]:
+    """Those that take little time."""
+    return {
+        "fixed windows, equal mean size": fixed_windows(documents, round(size)),
+        "semantic-text-splitter, equal budget": SemanticSplitter(documents, markdown=False).up_to(documents.longest),
     }
 
 
