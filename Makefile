@@ -6,7 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 # As pip does: behind a company's proxy only the system knows its certificate.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: help demo check test lint types contracts fast bench fidelity retrieval lock format clean
+.PHONY: help demo check test lint types contracts fast bench fidelity retrieval fuzz lock format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,12 @@ fidelity: .venv/installed programs-to-compare  ## count the words of the test co
 
 retrieval: .venv/installed  ## does search find the answers: docs/retrieval.md (4 minutes)
 	PYTHONPATH=benchmarks $(BIN)/python -m retrieval
+
+# Which files are damaged, and how, follows from the seed, which is printed: make fuzz SEED=1732500000 repeats a run.
+ROUNDS ?= 200
+fuzz: .venv/installed  ## read thousands of damaged files of every format (ROUNDS of each, SEED to repeat)
+	$(BIN)/python benchmarks/fuzz.py --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python benchmarks/fuzz.py --rounds $(ROUNDS)0 --plain $(if $(SEED),--seed $(SEED))
 
 lock: .venv/installed  ## renew requirements.lock: pins and hashes, no addresses
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra model --group dev \

@@ -210,3 +210,10 @@ def test_a_ring_of_directory_entries_ends(path: Path) -> None:
     struct.pack_into("<I", data, 512 * 2 + 2 * 128 + 72, 1)  # B's right neighbour is A
     with pytest.raises(UnsupportedFormat):
         found(path, bytes(data), "a.doc")
+
+
+def test_many_comments_take_no_time(path: Path) -> None:
+    """A pattern that looks for the first tag behind them tried every way to part them, which are exponentially many."""
+    assert found(path, "<!-- rule -->\n" * 2000 + "- A list.\n", "notes.md") == types.MARKDOWN
+    assert found(path, "<!-- saved -->\n" * 100 + "<?xml version='1.0'?><!-- a --><html>") == types.HTML
+    assert found(path, "<!-- never closed\n" * 100, "notes.md") == types.MARKDOWN

@@ -147,8 +147,9 @@ _MAIL_HEADERS = frozenset(
     }
 )  # fmt: skip
 _POSTMARK = re.compile(r"From \S+.*\d{4}\s*$")
-_COMMENTS = r"\s*(?:<!--.*?-->\s*)*"
-_HTML_START = re.compile(rf"(?is){_COMMENTS}(?:<\?xml[^>]*\?>\s*)?{_COMMENTS}<(?:!doctype\s+html|html)\b")
+_HTML_START = re.compile(r"(?i)<(?:!doctype\s+html|html)\b")
+_BEFORE_ROOT = (("<!--", "-->"), ("<?", "?>"))
+"""Comments and processing instructions, which may stand before the first element."""
 _HTML_TAG = re.compile(
     r"(?i)</?(?:head|body|div|p|table|tr|td|span|br|h[1-6]|ul|ol|li|a|meta|title|b|i|font)\b[^<>]*>",
 )
@@ -291,13 +292,25 @@ _LOOSE = frozenset({MARKDOWN, CSV, TSV, RST, ORG, LATEX, ASCIIDOC, JSON, JSON_LI
 
 def _as_html(text: str, named: str | None, path: Path) -> str | None:
     del path
-    if _HTML_START.match(text[:8192]):
+    if _HTML_START.match(_from_root(text[:8192])):
         return HTML
     starts_with_tag = text.lstrip().startswith("<")
     tags = len(_HTML_TAG.findall(text[:8192]))
     if named == HTML and tags:
         return HTML
     return HTML if starts_with_tag and tags >= 3 and named in (None, PLAIN, XML) and "<?xml" not in text[:200] else None
+
+
+def _from_root(text: str) -> str:
+    """`text` from its first tag that is no comment. Not by a pattern: it could part many comments in too many ways."""
+    at = len(text) - len(text.lstrip())
+    while closing := next((closing for opening, closing in _BEFORE_ROOT if text.startswith(opening, at)), None):
+        end = text.find(closing, at)
+        if end < 0:
+            return ""
+        at = end + len(closing)
+        at += len(text[at:]) - len(text[at:].lstrip())
+    return text[at:]
 
 
 def _as_xml(text: str, named: str | None, path: Path) -> str | None:
