@@ -5,7 +5,7 @@ from __future__ import annotations
 K = 5
 """Passages of one answer to a question."""
 
-CHROMA_RECALL = 0.90
+CHROMA_RECALL = 0.93
 """Of hybrid search, span recall."""
 CHROMA_IOU = 0.052
 """Of hybrid search: recall must not come from longer Chunks."""

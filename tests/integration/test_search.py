@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -12,7 +12,7 @@ from pipeline_services import Pipeline, open_pipeline
 
 from penstock.database.search import Filter
 from penstock.models import Hit
-from penstock.pipeline.search import Query, SearchMode, fuse, search
+from penstock.pipeline.search import Query, SearchMode, search
 
 TEXTS = {
     "gate.md": "# Gates\n\nThe intake gate is lowered at 0.30 metres a minute.",
@@ -109,18 +109,3 @@ async def test_a_filter_loses_no_result_where_the_index_scan_gives_up(
             (hit,) = await find(pipeline, "nothing like it", which=Filter(names=[f"{n}.txt"]), mode="vector")
             assert hit.name == f"{n}.txt"
         assert len(await find(pipeline, "x", k=100, mode="vector")) == 100
-
-
-def test_fusion_adds_standardised_scores() -> None:
-    a, b, c = UUID(int=1), UUID(int=2), UUID(int=3)
-    fused = fuse([(a, 0.9, 0.0), (b, 0.8, 10.0), (c, 0.1, 0.0)])
-    assert [scored.chunk_id for scored in fused] == [b, a, c]
-    assert sum(scored.score for scored in fused) == pytest.approx(0)
-    assert fuse([]) == []
-    (alone,) = fuse([(a, 0.5, 3.0)])
-    assert alone.score == 0
-
-
-def test_equal_scores_come_in_a_fixed_order() -> None:
-    ids = [UUID(int=n) for n in (5, 2, 9)]
-    assert [scored.chunk_id.int for scored in fuse([(id_, 1.0, 1.0) for id_ in ids])] == [2, 5, 9]

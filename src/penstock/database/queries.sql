@@ -295,18 +295,29 @@ where c.text_search @@ %(match)s::tsquery
 order by score desc, c.chunk_id
 limit %(limit)s;
 
--- name: score_both
--- Inner product and BM25 score of given Chunks, for those that one search found and the other did not.
-with terms as materialized (
-    select * from unnest(%(lexemes)s::text[], %(weights)s::float[]) as t (lexeme, weight)
+-- name: evidence_around
+-- What given Chunks, and the one before and after each, hold of a query's lexemes.
+with around as (
+    select distinct beside.chunk_id
+    from chunks given
+    join chunks beside on beside.file_id = given.file_id and beside.generation = given.generation
+        and beside.index between given.index - 1 and given.index + 1
+    where given.chunk_id = any(%(chunk_ids)s)
 )
-select c.chunk_id, -({embedding} <#> %(vector)s) as similarity,
-       coalesce((select sum(t.weight * w.tf * 2.2 / (w.tf + 1.2 * (0.25 + 0.75 * c.token_count / %(mean_length)s)))
-        from (select lexeme, coalesce(cardinality(positions), 1)::float as tf from unnest(c.text_search)) w
-        join terms t using (lexeme)), 0) as bm25
-from chunks c
-join embeddings e on e.chunk_id = c.chunk_id and e.model_id = {model_id}
-where c.chunk_id = any(%(chunk_ids)s);
+select c.chunk_id, c.file_id, c.index, c.token_count, words.found, words.often
+from around
+join chunks c using (chunk_id)
+cross join lateral (
+    select array_agg(lexeme) as found, array_agg(coalesce(cardinality(positions), 1)) as often
+    from unnest(c.text_search)
+    where lexeme = any(%(lexemes)s)
+) words;
+
+-- name: similarities
+-- Inner products of given Chunks' vectors with a vector.
+select chunk_id, -({embedding} <#> %(vector)s) as similarity
+from embeddings e
+where model_id = {model_id} and chunk_id = any(%(chunk_ids)s);
 
 -- name: get_chunks
 -- Chunks by id, with the name of their File.

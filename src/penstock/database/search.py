@@ -74,6 +74,18 @@ class Scored:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a Chunk holds of a text query."""
+
+    chunk_id: UUID
+    file_id: UUID
+    index: int
+    token_count: int
+    frequencies: Mapping[str, int]
+    """How often each lexeme of the query; those it lacks are left out."""
+
+
 async def nearest(rows: Rows, vector: Vector, index: ModelIndex, which: Filter, *, limit: int) -> list[Scored]:
     """Chunks by inner product with `vector`, shape (dimensions,), nearest first.
 
@@ -117,13 +129,29 @@ async def best_matching(rows: Rows, terms: Terms, which: Filter, *, limit: int) 
     return await _scored(rows, statement("search_text"), parameters)
 
 
-async def score_both(
-    rows: Rows, chunk_ids: Sequence[UUID], vector: Vector, index: ModelIndex, terms: Terms
-) -> list[tuple[UUID, float, float]]:
-    """Id, inner product and BM25 score of each Chunk, in no order."""
-    parameters = {"chunk_ids": list(chunk_ids), "vector": vector, **terms.parameters()}
-    found = await rows.execute(_for_model("score_both", index), parameters, prepare=False)
-    return [(row["chunk_id"], row["similarity"], row["bm25"]) async for row in found]
+async def evidence_around(rows: Rows, chunk_ids: Sequence[UUID], terms: Terms) -> list[Evidence]:
+    """Of these Chunks and of the one before and after each in its File, in no order."""
+    found = await rows.execute(
+        statement("evidence_around"), {"chunk_ids": list(chunk_ids), "lexemes": list(terms.weights)}
+    )
+    return [
+        Evidence(
+            row["chunk_id"],
+            row["file_id"],
+            row["index"],
+            row["token_count"],
+            dict(zip(row["found"] or (), row["often"] or (), strict=True)),
+        )
+        async for row in found
+    ]
+
+
+async def similarities(rows: Rows, chunk_ids: Sequence[UUID], vector: Vector, index: ModelIndex) -> dict[UUID, float]:
+    """Inner products of these Chunks' vectors with `vector`."""
+    found = await rows.execute(
+        _for_model("similarities", index), {"chunk_ids": list(chunk_ids), "vector": vector}, prepare=False
+    )
+    return {row["chunk_id"]: row["similarity"] async for row in found}
 
 
 async def get_chunks(rows: Rows, chunk_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
