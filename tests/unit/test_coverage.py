@@ -15,7 +15,7 @@ from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.errors import NoText
 from penstock.parsing import coverage as module
 from penstock.parsing import formats
-from penstock.parsing.coverage import Coverage, Words, supplemented, words
+from penstock.parsing.coverage import Coverage, PageCoverage, Words, supplemented, words
 from penstock.parsing.formats import read
 from penstock.parsing.media_type import DOCX, PLAIN
 
@@ -92,6 +92,58 @@ def test_no_word_is_lost_whatever_the_reader_loses(paragraphs: list[tuple[str, b
     assert coverage.counted == wanted.total()
     assert coverage.lost == 0
     assert (len(found) > len(brought)) == (coverage.missed > 0)
+
+
+# ---- pages ----
+
+
+def checked(pages: list[list[str]], said: list[Block]) -> tuple[list[Block], Coverage]:
+    """`said` in the order of its pages, each after the lines of its page."""
+    coverage = Coverage()
+    check = PageCoverage(coverage)
+    found: list[Block] = []
+    for number, lines in enumerate(pages, start=1):
+        check.heard(number, lines)
+        found += check.passed(block for block in said if block.page == number)
+    found += check.rest()
+    return [block for block in found if block not in said], coverage
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["one two", "three"], ["one two three"]),
+        (["inter-", "national trade"], ["international trade"]),
+        (["Pumps 12 40"], ["Pumps | 12 | 40"]),
+        (["left column right column", "left goes on"], ["left column left goes on", "right column"]),
+    ],
+)
+def test_lines_that_were_joined_cut_and_moved_are_found(lines: list[str], said: list[str]) -> None:
+    lost, coverage = checked([lines], [Block(text, page=1) for text in said])
+    assert (lost, coverage.missed, coverage.share) == ([], 0, 1)
+    assert coverage.counted == sum(len(line.split()) for line in lines)
+
+
+def test_lines_that_were_left_out_come_back_on_their_page() -> None:
+    pages = [["kept one", "lost on the first"], ["kept two"], ["kept three"], ["lost at last"]]
+    said = [Block(f"kept {text}", page=page) for page, text in enumerate(("one", "two", "three"), start=1)]
+    lost, coverage = checked(pages, said)
+    assert lost == [Block("lost on the first", page=1), Block("lost at last", page=4)]
+    assert (coverage.counted, coverage.missed, coverage.share) == (13, 6, 1)
+
+
+def test_a_paragraph_may_go_on_for_two_pages_and_no_more() -> None:
+    lines = ["it begins", "goes on", "and on", "and on for ever"]
+    lost, _ = checked([[line] for line in lines], [Block(" ".join(lines), page=1)])
+    assert lost == [Block("and on for ever", page=4)]
+
+
+def test_few_pages_are_held() -> None:
+    check = PageCoverage(Coverage())
+    for number in range(1, 1000):
+        check.heard(number, ["a line"])
+        list(check.passed([Block("a line", page=number)]))
+        assert len(check._pages) <= 6
 
 
 # ---- Office files ----

@@ -1,10 +1,14 @@
 """Files inside files: Office documents that embed others, and the bounds of it."""
 
+# pypdfium2 has no type stubs.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import struct
 from pathlib import Path
 
+import pypdfium2 as pdfium
 import pytest
 from compound_files import compound_file
 from office_files import package, relationships, word_document, word_paragraph
@@ -197,6 +201,23 @@ def test_embedded_files_are_not_held_against_the_reader(tmp_path: Path) -> None:
 def test_a_document_with_nothing_but_an_embedded_one_has_text(tmp_path: Path) -> None:
     found = blocks(tmp_path / "object", holding(b"words", "a.txt", text=""))
     assert [block.text for block in found] == ["Embedded file: a.txt", "words"]
+
+
+def test_attachments_of_a_pdf_are_on_none_of_its_pages(tmp_path: Path) -> None:
+    document = pdfium.PdfDocument.new()
+    document.new_page(200, 200)
+    document.new_attachment("a ü.txt").set_data(b"What it says.")
+    document.new_attachment("b.docx").set_data(word_document(word_paragraph("More.")))
+    document.new_attachment("c.txt")
+    document.save(tmp_path / "object")
+    found = list(read(tmp_path / "object", types.PDF))
+    assert [(block.origin.value, block.text, block.page) for block in found] == [
+        ("embedded", "Embedded file: a ü.txt", None),
+        ("embedded", "What it says.", None),
+        ("embedded", "Embedded file: b.docx", None),
+        ("embedded", "More.", None),
+        ("embedded", "(c.txt was not read: It is empty, or damaged inside the PDF.)", None),
+    ]
 
 
 # ---- bounds ----

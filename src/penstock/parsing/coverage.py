@@ -13,7 +13,7 @@ import zlib
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from penstock.chunking.document import Block
 
@@ -25,6 +25,8 @@ MOST_LOST = 100_000
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _LONE = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 """Scripts that do not part words: here each character is one."""
+_JOINTS = ("-", "|", "\u00ad", "\u2010", "\ufffe")
+"""Hyphens at the ends of lines, and what stands between cells."""
 _WORD = re.compile(rf"[{_LONE}]|[^\W{_LONE}]+")
 _ASCII_WORD = re.compile(r"\w+")
 
@@ -109,6 +111,91 @@ def _holding(scan: Callable[[], Iterable[Block]], lost: Counter[str], coverage: 
                 yield block
             if not lost:
                 return
+
+
+PAGES_BACK, PAGES_AHEAD = 2, 1
+"""A paragraph stands on the page on which it begins and may go on for a page or two; others come a page early."""
+
+
+@dataclass
+class _Page:
+    lines: list[str]
+    said: list[str] = field(default_factory=list[str])
+    compact: str | None = None
+
+
+class PageCoverage:
+    """The count for formats with pages, of which each is at hand as lines while it is being read.
+
+    A line is found in what was said of the pages around it: as it is, else without white space, hyphens and the bars
+    between cells, else word by word. So lines may be joined, cut into cells and put into another order.
+    """
+
+    def __init__(self, coverage: Coverage) -> None:
+        self._coverage = coverage
+        self._pages: dict[int, _Page] = {}
+        self._settled = 0
+
+    def heard(self, page: int, lines: Iterable[str]) -> None:
+        """What the file says on a page, before anybody has looked at what it is.
+
+        Pages come in their order, lines with single spaces between words.
+        """
+        self._pages.setdefault(page, _Page([])).lines += lines
+
+    def passed(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """`blocks`, and what they left out of the pages that they are through with."""
+        for block in blocks:
+            yield block
+            if block.page is not None:
+                self._pages.setdefault(block.page, _Page([])).said.append(block.text)
+                while self._settled + 1 < block.page - PAGES_AHEAD:
+                    yield from self._settle(self._settled + 1)
+
+    def rest(self) -> Iterator[Block]:
+        """What was left out of the last pages."""
+        while self._settled < max(self._pages, default=0):
+            yield from self._settle(self._settled + 1)
+
+    def _settle(self, number: int) -> Iterator[Block]:
+        around = [self._pages[at] for at in range(number - PAGES_BACK, number + PAGES_AHEAD + 1) if at in self._pages]
+        page = self._pages.get(number)
+        if page is not None:
+            for line in self._left_out(page.lines, around):
+                yield Block(line, page=number)
+            page.lines = []
+        self._settled = number
+        self._pages.pop(number - PAGES_BACK, None)
+
+    def _left_out(self, lines: list[str], around: list[_Page]) -> Iterator[str]:
+        said = "\n".join(text for page in around for text in page.said)
+        at = 0
+        for line in lines:
+            self._coverage.counted += line.count(" ") + 1  # as lines are given, and half as dear as to split them
+            found = said.find(line, at)
+            if found >= 0:
+                at = found
+            elif line not in said and (missed := _missing_words(line, around)):
+                self._coverage.missed += len(missed)
+                yield line
+
+
+def _missing_words(line: str, around: list[_Page]) -> list[str]:
+    if any(_compact(line) in _compact_page(page) for page in around):
+        return []
+    return [word for word in line.split() if not any(_compact(word) in _compact_page(page) for page in around)]
+
+
+def _compact_page(page: _Page) -> str:
+    if page.compact is None:
+        page.compact = _compact("\n".join(page.said))
+    return page.compact
+
+
+def _compact(text: str) -> str:
+    for sign in _JOINTS:
+        text = text.replace(sign, "")
+    return "".join(text.split())
 
 
 def _bucket(word: str) -> int:

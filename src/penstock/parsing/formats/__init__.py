@@ -68,7 +68,7 @@ def read(path: Path, media_type: str, coverage: Coverage | None = None) -> Itera
 
 
 def _read(path: Path, media_type: str, embedded: EmbeddedFiles, coverage: Coverage | None = None) -> Iterator[Block]:
-    reader = _readers(embedded).get(media_type)
+    reader = _readers(embedded, coverage or Coverage()).get(media_type)
     if reader is None:
         raise UnsupportedFormat
     scan = SCANS.get(media_type)
@@ -96,9 +96,9 @@ def _read_embedded(path: Path, name: str, embedded: EmbeddedFiles) -> Iterator[B
     return _read(path, detect(path, name), embedded)
 
 
-def _readers(embedded: EmbeddedFiles) -> Mapping[str, Reader]:
+def _readers(embedded: EmbeddedFiles, coverage: Coverage) -> Mapping[str, Reader]:
     holding = {media_type: partial(reader, embedded=embedded) for media_type, reader in _HOLDING_FILES.items()}
-    return {**_READERS, **holding}
+    return {**_READERS, **holding, types.PDF: partial(read_pdf, embedded=embedded, coverage=coverage)}
 
 
 _HOLDING_FILES: Mapping[str, Callable[..., Iterator[Block]]] = {
@@ -112,7 +112,6 @@ _HOLDING_FILES: Mapping[str, Callable[..., Iterator[Block]]] = {
 """Readers of formats in which other files can be; they take `embedded`."""
 
 _READERS: Mapping[str, Reader] = {
-    types.PDF: read_pdf,
     types.HTML: read_html,
     types.XML: read_xml,
     types.MARKDOWN: read_markdown,

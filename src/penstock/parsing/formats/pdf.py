@@ -15,6 +15,7 @@ import ctypes
 import math
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pypdfium2 as pdfium
@@ -22,7 +23,9 @@ import pypdfium2.raw as pdfium_c
 
 from penstock.chunking.document import Block
 from penstock.errors import CorruptFile, NoText, PasswordProtected
+from penstock.parsing.coverage import Coverage, PageCoverage
 from penstock.parsing.formats.cleaning import one_line
+from penstock.parsing.formats.embedded import MAX_FILES, EmbeddedFiles
 from penstock.parsing.formats.layout import Layout, Line, Page
 
 HYPHEN = "\ufffe"
@@ -43,20 +46,24 @@ _UNSAID = frozenset({"Off", "Yes", "On"})
 """Values of boxes to tick."""
 
 
-def read_pdf(path: Path) -> Iterator[Block]:
+def read_pdf(path: Path, *, embedded: EmbeddedFiles, coverage: Coverage) -> Iterator[Block]:
     """Blocks with their pages; two pages are in memory at a time.
 
     Raises `PasswordProtected`, `CorruptFile`, or `NoText` for a PDF that holds nothing but pictures.
     """
     with _open(path) as document:
         layout = Layout(_outline(document))
+        check = PageCoverage(coverage)
         found = False
         for number in range(1, len(document) + 1):
             page = _read_page(document, number)
             found = found or bool(page.lines or page.notes)
-            yield from layout.add_page(page)
-        yield from layout.finish()
-        if not found:
+            check.heard(number, (line.text for line in page.lines))
+            yield from check.passed(layout.add_page(page))
+        yield from check.passed(layout.finish())
+        yield from check.rest()
+        yield from _attachments(document, embedded)
+        if not found and not document.count_attachments():
             raise NoText(_no_text(len(document)))
 
 
@@ -65,6 +72,26 @@ def _no_text(pages: int) -> str:
         f"The PDF holds no text on its {pages} page{'' if pages == 1 else 's'}, only pictures: it is probably a scan. "
         "Run text recognition (OCR) on it and hand it in again."
     )
+
+
+def _attachments(document: pdfium.PdfDocument, embedded: EmbeddedFiles) -> Iterator[Block]:
+    """The files that the document carries with it as a whole; they are on none of its pages."""
+    for at in range(min(document.count_attachments(), MAX_FILES)):
+        yield from embedded.embedded(_attachment_name(document, at), partial(_attachment_data, document, at))
+
+
+def _attachment_name(document: pdfium.PdfDocument, at: int) -> str:
+    try:
+        return one_line(document.get_attachment(at).get_name())
+    except pdfium.PdfiumError:
+        return ""  # its data may still be sound
+
+
+def _attachment_data(document: pdfium.PdfDocument, at: int) -> bytes:
+    try:
+        return bytes(document.get_attachment(at).get_data())
+    except pdfium.PdfiumError as error:
+        raise CorruptFile("It is empty, or damaged inside the PDF.") from error
 
 
 @contextmanager
