@@ -82,7 +82,52 @@ def test_a_string_goes_on_in_the_next_record_in_another_width(tmp_path: Path) ->
 def test_text_boxes_follow_the_rows(tmp_path: Path) -> None:
     box = record(0x01B6, bytes(10) + struct.pack("<H", 4).ljust(8, b"\0")) + record(0x3C, b"\0note")
     cells = box + cell(0x0204, 0, 0, struct.pack("<HB", 1, 0) + b"a")
-    assert kinds(blocks(tmp_path, workbook(cells), types.XLS))[1:] == [("table_row", "a"), ("page_furniture", "note")]
+    assert kinds(blocks(tmp_path, workbook(cells), types.XLS))[1:] == [("table_row", "a"), ("paragraph", "note")]
+
+
+def biff_string(content: str) -> bytes:
+    return struct.pack("<HB", len(content), 0) + content.encode("latin-1")
+
+
+def label(row: int, column: int, content: str) -> bytes:
+    return cell(0x0204, row, column, biff_string(content))
+
+
+def test_what_is_beside_the_cells(tmp_path: Path) -> None:
+    comment = record(0x5D, struct.pack("<HHHH", 0x15, 0x12, 0x19, 1))
+    comment += record(0x01B6, bytes(10) + struct.pack("<H", 3).ljust(8, b"\0")) + record(0x3C, b"\0why")
+    chart = record(0x0809, struct.pack("<HHHHII", 0x0600, 0x20, 0, 0, 0, 0))
+    chart += record(0x100D, struct.pack("<HBB", 0, 5, 0) + b"Sales") + label(0, 9, "again") + record(0x0A)
+    prompts = bytes(4) + biff_string("Age") + biff_string("\0") + biff_string("In years") + biff_string("\0")
+    around = record(0x14, biff_string("&LDraft&RPage &P")) + record(0x15, biff_string("&CEnd"))
+    cells = label(0, 0, "a") + comment + chart + record(0x01BE, prompts) + around
+    found = blocks(tmp_path, workbook(cells), types.XLS)
+    assert [(block.kind.value, block.origin.value, block.text) for block in found[1:]] == [
+        ("table_row", "body", "a"),
+        ("page_furniture", "comment", "why"),
+        ("paragraph", "body", "Sales"),
+        ("page_furniture", "comment", "Age: In years"),
+        ("page_furniture", "header", "Draft"),
+        ("page_furniture", "header", "Page"),
+        ("page_furniture", "footer", "End"),
+    ]
+
+
+def test_hidden_sheets_and_names_of_columns(tmp_path: Path) -> None:
+    cells = label(0, 0, "Name") + label(0, 1, "Town") + label(1, 0, "Ada") + label(1, 1, "London")
+    made = workbook(cells)
+    hidden = {"Workbook": made["Workbook"].replace(b"\0\0\x04\0Sums", b"\1\0\x04\0Sums")}
+    assert {block.origin for block in blocks(tmp_path, made, types.XLS)} == {Origin.BODY}
+    assert {block.origin for block in blocks(tmp_path, hidden, types.XLS)} == {Origin.HIDDEN}
+    assert [block.names_columns for block in blocks(tmp_path, made, types.XLS)] == [False, True, False]
+
+
+def test_characters_that_count_as_two(tmp_path: Path) -> None:
+    text = "\U0001f600 ok \U0001f600"
+    first, rest = text.encode("utf-16-le")[:14], text.encode("utf-16-le")[14:]
+    strings = record(0xFC, struct.pack("<IIHB", 1, 1, 8, 1) + first) + record(0x3C, b"\1" + rest)
+    found = blocks(tmp_path, workbook(cell(0xFD, 0, 0, struct.pack("<I", 0)), strings), types.XLS)
+    assert found[1].text == text
 
 
 def test_an_encrypted_workbook(tmp_path: Path) -> None:

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from penstock.chunking.document import Block, BlockKind
+from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.errors import CorruptFile, PasswordProtected
 from penstock.parsing.compound import open_compound
 from penstock.parsing.encoding import code_page
+from penstock.parsing.formats.cleaning import one_line
+from penstock.parsing.formats.columns import Row, with_names
 from penstock.parsing.formats.delimited import table_row
 from penstock.parsing.formats.format_code import EPOCH, EPOCH_1904, is_moment_or_share
 from penstock.parsing.formats.number_format import BUILT_IN, GENERAL, NumberFormats
-from penstock.parsing.formats.sheets import WIDEST_GAP, under_name
+from penstock.parsing.formats.sheets import WIDEST_GAP, running_text, under_name
 
 # Record types.
 BOF, EOF, FILE_PASS, CODE_PAGE, DATE_MODE = 0x0809, 0x000A, 0x002F, 0x0042, 0x0022
 FORMAT, XF, BOUND_SHEET, SST, CONTINUE, TXO = 0x041E, 0x00E0, 0x0085, 0x00FC, 0x003C, 0x01B6
 LABEL_SST, LABEL, RSTRING, NUMBER, RK, MUL_RK = 0x00FD, 0x0204, 0x00D6, 0x0203, 0x027E, 0x00BD
 FORMULA, STRING, BOOL_ERR = 0x0006, 0x0207, 0x0205
+HEADER, FOOTER, VALIDATION, OBJECT, NOTE, CHART_TEXT = 0x0014, 0x0015, 0x01BE, 0x005D, 0x001C, 0x100D
 
 BIFF8 = 0x0600
+COMMENT_OBJECT = 0x19
+"""Kind of the object that holds the text of a comment."""
 FORMULA_STRING, FORMULA_BOOL, FORMULA_ERROR = 0, 1, 2
 ERRORS = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
 
@@ -37,10 +42,20 @@ class _Record:
 
     kind: int
     parts: tuple[bytes, ...]
+    depth: int
+    """1 for those of the sheet itself, more for those of a chart on it."""
 
     @property
     def data(self) -> bytes:
         return self.parts[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    start: int
+    """Where in the stream it begins."""
+    name: str
+    is_hidden: bool
 
 
 @dataclass
@@ -49,8 +64,7 @@ class _Workbook:
 
     version: int = BIFF8
     codec: str = "cp1252"
-    sheets: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
-    """Place and name of each."""
+    sheets: list[_Sheet] = field(default_factory=list[_Sheet])
     strings: Sequence[str] = ()
     own_formats: dict[int, str] = field(default_factory=dict[int, str])
     styles: list[int] = field(default_factory=list[int])
@@ -68,13 +82,15 @@ class _Workbook:
 
 
 def read_legacy_sheets(path: Path) -> Iterator[Block]:
-    """Each sheet is a page: its name as a heading, its rows, then its comments and text boxes."""
+    """Each sheet is a page: its name as a heading, its rows, then what is beside them."""
     container = open_compound(path)
     stream = container.read("Workbook" if "Workbook" in container else "Book")
     try:
         workbook = _globals(stream)
-        for page, (start, name) in enumerate(workbook.sheets, start=1):
-            yield from under_name(name, _sheet(stream, start, workbook, page), page)
+        for page, sheet in enumerate(workbook.sheets, start=1):
+            for block in under_name(sheet.name, _sheet(stream, sheet.start, workbook, page), page):
+                hide = sheet.is_hidden and block.origin is Origin.BODY
+                yield replace(block, origin=Origin.HIDDEN) if hide else block
     except (struct.error, IndexError) as error:
         raise CorruptFile("The workbook is damaged: its records cannot be read to their end.") from error
 
@@ -96,20 +112,22 @@ def _globals(stream: bytes) -> _Workbook:
         elif record.kind == XF:
             workbook.styles.append(struct.unpack_from("<H", data, 2)[0])
         elif record.kind == BOUND_SHEET:
-            workbook.sheets.append((struct.unpack_from("<I", data)[0], _short_string(data[6:], workbook)))
+            start, state = struct.unpack_from("<IB", data)
+            workbook.sheets.append(_Sheet(start, _short_string(data[6:], workbook), is_hidden=state & 3 != 0))
         elif record.kind == SST:
             workbook.strings = list(_Strings(record.parts).read())
     return workbook
 
 
 def _sheet(stream: bytes, start: int, workbook: _Workbook, page: int) -> Iterator[Block]:
-    """Cells come row by row; what floats above them comes after."""
-    boxes: list[str] = []
-    cells = _cells(stream, start, workbook, boxes)
-    for _, row in groupby(cells, key=itemgetter(0)):
-        yield table_row(_in_columns((column, value) for _, column, value in row), page)
-    for text in boxes:
-        yield Block(text, BlockKind.PAGE_FURNITURE, page=page)
+    """Cells come row by row; what floats above them, and what is printed around them, comes after."""
+    beside: list[Block] = []
+    cells = groupby(_cells(stream, start, workbook, beside), key=itemgetter(0))
+    rows = (Row(number + 1, _in_columns((column, value) for _, column, value in row)) for number, row in cells)
+    for row, names_columns in with_names(rows):
+        block = table_row(row.texts, page)
+        yield replace(block, names_columns=True) if names_columns and block.text else block
+    yield from (replace(block, page=page) for block in beside)
 
 
 def _in_columns(cells: Iterator[tuple[int, str]]) -> list[str]:
@@ -120,14 +138,19 @@ def _in_columns(cells: Iterator[tuple[int, str]]) -> list[str]:
     return values
 
 
-def _cells(stream: bytes, start: int, workbook: _Workbook, boxes: list[str]) -> Iterator[tuple[int, int, str]]:
-    """Row, column and shown value of each cell; texts of boxes go to `boxes`."""
+def _cells(stream: bytes, start: int, workbook: _Workbook, beside: list[Block]) -> Iterator[tuple[int, int, str]]:
+    """Row, column and shown value of each cell; what is no cell goes to `beside`."""
     formats = workbook.formats
     waiting: tuple[int, int] | None = None
+    object_kind = 0
     for record in _records(stream, start):
         data = record.data
-        if record.kind == TXO:
-            boxes.append(_box_text(record))
+        if record.kind == OBJECT:
+            object_kind = int.from_bytes(data[4:6], "little")
+        elif record.kind in _BESIDE:
+            beside += _beside(record, workbook, is_comment=object_kind == COMMENT_OBJECT)
+        elif record.depth > 1:
+            continue  # a chart repeats the cells that it shows
         elif record.kind == STRING and waiting:
             yield *waiting, _string(data, workbook)
             waiting = None
@@ -135,6 +158,39 @@ def _cells(stream: bytes, start: int, workbook: _Workbook, boxes: list[str]) -> 
             waiting = struct.unpack_from("<HH", data)
         elif record.kind in _VALUES or record.kind in (MUL_RK, FORMULA):
             yield from _values(record, workbook, formats)
+
+
+def _beside(record: _Record, workbook: _Workbook, *, is_comment: bool) -> Iterator[Block]:
+    """Text boxes, comments, titles of charts, headers and footers, and what a cell says to who fills it in."""
+    data = record.data
+    if record.kind == TXO:
+        origin = Origin.COMMENT if is_comment else Origin.BODY
+        yield Block(_box_text(record), BlockKind.PAGE_FURNITURE if is_comment else BlockKind.PARAGRAPH, origin=origin)
+    elif record.kind == NOTE and workbook.version < BIFF8:
+        text = data[6 : 6 + int.from_bytes(data[4:6], "little")].decode(workbook.codec, "penstock")
+        yield Block(text, BlockKind.PAGE_FURNITURE, origin=Origin.COMMENT)
+    elif record.kind == CHART_TEXT:
+        yield Block(one_line(_short_string(data[2:], workbook)))
+    elif record.kind in (HEADER, FOOTER) and data:
+        text = _string(data, workbook) if workbook.version >= BIFF8 else _short_string(data, workbook)
+        yield from running_text(text, Origin.HEADER if record.kind == HEADER else Origin.FOOTER)
+    elif record.kind == VALIDATION:
+        yield from _prompts(data, workbook)
+
+
+def _prompts(data: bytes, workbook: _Workbook) -> Iterator[Block]:
+    """Titles of prompt and error message, then the two themselves."""
+    at = 4
+    texts: list[str] = []
+    for _ in range(4):
+        length, flags = struct.unpack_from("<HB", data, at)
+        texts.append(one_line(_string(data[at:], workbook).replace("\0", "")))
+        at += 3 + length * (2 if flags & 1 else 1)
+    for said in zip(texts[:2], texts[2:], strict=True):
+        yield Block(": ".join(filter(None, said)), BlockKind.PAGE_FURNITURE, origin=Origin.COMMENT)
+
+
+_BESIDE = frozenset({TXO, NOTE, CHART_TEXT, HEADER, FOOTER, VALIDATION})
 
 
 def _values(record: _Record, workbook: _Workbook, formats: NumberFormats) -> Iterator[tuple[int, int, str]]:
@@ -191,7 +247,7 @@ def _records(stream: bytes, at: int) -> Iterator[_Record]:
         depth += (kind == BOF) - (kind == EOF)
         if depth <= 0:
             return
-        yield _Record(kind, tuple(parts))
+        yield _Record(kind, tuple(parts), depth)
 
 
 def _string(data: bytes, workbook: _Workbook) -> str:
@@ -260,19 +316,21 @@ class _Strings:
         return taken
 
     def _text(self, length: int, *, wide: bool) -> str:
-        text = ""
-        while len(text) < length:
+        text: list[str] = []
+        left = length
+        while left:
             if self._left == 0:
                 self._next_part()
                 wide = bool(self._bytes(1)[0] & 1)
             width = 2 if wide else 1
-            count = min(length - len(text), self._left // width)
+            count = min(left, self._left // width)
             if count == 0:
                 raise IndexError
             data = self._bytes(count * width)
-            # Surrogates stay apart until cleaning, so that characters are counted as Excel counts them.
-            text += data.decode("utf-16-le", "surrogatepass") if wide else data.decode("latin-1")
-        return text
+            # A character beyond the first 65,536 counts as two, and may be cut in two by the part's end.
+            text.append(data.decode("utf-16-le", "surrogatepass") if wide else data.decode("latin-1"))
+            left -= count
+        return "".join(text).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def _next_part(self) -> None:
         self.part += 1

@@ -123,13 +123,17 @@ def _table_headers(package: Package, part: str) -> set[int]:
 
 
 def running_texts(element: Element) -> Iterator[Block]:
-    """The texts of a `headerFooter`, which stand between codes: `&L&"Arial,Bold"Draft&RPage &P of &N`."""
+    """The texts of a `headerFooter`."""
     texts = dict.fromkeys((local_name(each)[-6:].lower(), each.text or "") for each in element)
     for place, text in texts:
-        origin = Origin.HEADER if place == "header" else Origin.FOOTER
-        for part in _CODE.sub(lambda code: _CODES.get(code[0], " "), text).split("\0"):
-            if any(map(str.isalnum, part)):
-                yield Block(one_line(part), BlockKind.PAGE_FURNITURE, origin=origin)
+        yield from running_text(text, Origin.HEADER if place == "header" else Origin.FOOTER)
+
+
+def running_text(text: str, origin: Origin) -> Iterator[Block]:
+    """The parts of a header or footer, which stand between codes: `&L&"Arial,Bold"Draft&RPage &P of &N`."""
+    for part in _CODE.sub(lambda code: _CODES.get(code[0], " "), text).split("\0"):
+        if any(map(str.isalnum, part)):
+            yield Block(one_line(part), BlockKind.PAGE_FURNITURE, origin=origin)
 
 
 def _prompts(validation: Element) -> Iterator[Block]:
