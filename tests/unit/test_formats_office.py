@@ -625,6 +625,116 @@ def test_open_document_text(tmp_path: Path) -> None:
     ]
 
 
+def origins(found: list[Block]) -> list[tuple[str, str]]:
+    return [(block.origin.value, block.text) for block in found]
+
+
+def test_open_document_says_where_its_texts_stand(tmp_path: Path) -> None:
+    styles = (
+        f"<office:document-styles {ODF} xmlns:style='s'><style:header><text:p>Head</text:p></style:header>"
+        "<style:header-first><text:p>First</text:p></style:header-first><style:header><text:p>Head</text:p></style:header>"
+        "<style:footer style:display='false'><text:p>no</text:p></style:footer></office:document-styles>"
+    )
+    content = (
+        f"<office:document-content {ODF} xmlns:svg='v'><office:body><text:p>a<office:annotation><text:p>why</text:p>"
+        "</office:annotation><text:note text:note-class='endnote'><text:note-body><text:p>end</text:p></text:note-body>"
+        "</text:note><draw:frame><draw:image/><svg:title>Map</svg:title><svg:desc>North is up</svg:desc></draw:frame>"
+        "</text:p><text:section text:display='none'><text:p>secret</text:p></text:section></office:body>"
+        "</office:document-content>"
+    )
+    found = blocks(tmp_path, {"mimetype": types.ODT, "content.xml": content, "styles.xml": styles}, types.ODT)
+    assert origins(found) == [
+        ("body", "a"),
+        ("comment", "why"),
+        ("endnote", "end"),
+        ("body", "Map"),
+        ("body", "North is up"),
+        ("hidden", "secret"),
+        ("header", "Head"),
+        ("header", "First"),
+    ]
+
+
+def test_open_document_lists_are_numbered(tmp_path: Path) -> None:
+    levels = (
+        "<text:list-level-style-number text:level='1' style:num-format='1' style:num-suffix='.'/>"
+        "<text:list-level-style-number text:level='2' style:num-format='a' style:num-prefix='(' style:num-suffix=')'"
+        " text:display-levels='2' text:start-value='2'/><text:list-level-style-bullet text:level='3'/>"
+    )
+    item = "<text:list-item><text:p>{}</text:p>{}</text:list-item>".format
+    inner = f"<text:list>{item('two', f'<text:list>{item(str(3), str())}</text:list>')}</text:list>"
+    content = (
+        f"<office:document-content {ODF} xmlns:style='s'><office:automatic-styles>"
+        f"<text:list-style style:name='L'>{levels}</text:list-style>"
+        "<style:style style:name='P1' style:parent-style-name='Title'/></office:automatic-styles><office:body>"
+        "<text:p text:style-name='P1'>Rules</text:p>"
+        f"<text:list text:style-name='L'>{item('one', inner)}{item('next', '<text:p>more</text:p>')}</text:list>"
+        f"<text:list text:style-name='L' text:continue-numbering='true'>{item('on', '')}</text:list>"
+        f"<text:list text:style-name='L'>{item('anew', '')}</text:list></office:body></office:document-content>"
+    )
+    assert kinds(blocks(tmp_path, {"mimetype": types.ODT, "content.xml": content}, types.ODT)) == [
+        ("heading", "Rules"),
+        ("list_item", "1. one"),
+        ("list_item", "(1.b) two"),
+        ("list_item", "3"),
+        ("list_item", "2. next"),
+        ("paragraph", "more"),
+        ("list_item", "3. on"),
+        ("list_item", "1. anew"),
+    ]
+
+
+def test_open_document_sheets(tmp_path: Path) -> None:
+    cell = "<table:table-cell {}>{}</table:table-cell>".format
+    row = "<table:table-row>{}</table:table-row>".format
+    chart = (
+        f"<office:document-content {ODF}><office:body><text:p>Sales</text:p><table:table>"
+        f"{row(cell('', '<text:p>again</text:p>'))}</table:table></office:body></office:document-content>"
+    )
+    noted = "<office:annotation><text:p>why</text:p></office:annotation><text:p>b</text:p>"
+    content = (
+        f"<office:document-content {ODF} xmlns:style='s' xmlns:xlink='x'><office:automatic-styles>"
+        "<style:style style:name='ta2'><style:table-properties table:display='false'/></style:style>"
+        "</office:automatic-styles><office:body><table:table table:name='One'><table:shapes>"
+        "<draw:object xlink:href='./Object 1'/></table:shapes>"
+        f"{row(cell('', '<text:p>Name</text:p>') + cell('', noted))}"
+        f"{row(cell('', '<text:p>x</text:p>') + cell('office:value=' + repr('7'), ''))}</table:table>"
+        f"<table:table table:name='Two' table:style-name='ta2'>{row(cell('', '<text:p>h</text:p>'))}</table:table>"
+        "<table:table table:name='Empty'/></office:body></office:document-content>"
+    )
+    members: Members = {"mimetype": types.ODS, "content.xml": content, "Object 1/content.xml": chart}
+    found = blocks(tmp_path, members, types.ODS)
+    assert sorted(
+        (block.page, *each, block.names_columns) for block, each in zip(found, origins(found), strict=True)
+    ) == [
+        (1, "body", "Name | b", True),
+        (1, "body", "One", False),
+        (1, "body", "Sales", False),
+        (1, "body", "x | 7", False),
+        (1, "comment", "why", False),
+        (2, "hidden", "Two", False),
+        (2, "hidden", "h", False),
+    ]
+
+
+def test_open_document_hidden_slides_and_notes(tmp_path: Path) -> None:
+    content = (
+        f"<office:document-content {ODF} xmlns:style='s'><office:automatic-styles><style:style style:name='dp1'>"
+        "<style:drawing-page-properties presentation:visibility='hidden'/></style:style></office:automatic-styles>"
+        "<office:body><presentation:footer-decl>Draft</presentation:footer-decl>"
+        "<draw:page draw:style-name='dp1'><text:p>a</text:p><presentation:notes><text:p>say</text:p>"
+        "</presentation:notes></draw:page><draw:page><text:p>b</text:p></draw:page></office:body>"
+        "</office:document-content>"
+    )
+    found = blocks(tmp_path, {"mimetype": types.ODP, "content.xml": content}, types.ODP)
+    assert [(block.page, block.origin.value, block.text) for block in found] == [
+        (None, "footer", "Draft"),
+        (1, "hidden", "a"),
+        (1, "speaker_notes", "say"),
+        (2, "body", "b"),
+    ]
+
+
 def test_open_document_sheets_are_pages(tmp_path: Path) -> None:
     row = (
         '<table:table-row table:number-rows-repeated="{}"><table:table-cell><text:p>{}</text:p></table:table-cell>'
