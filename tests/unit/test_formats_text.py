@@ -62,6 +62,11 @@ def test_code_pages_are_found(encoding: str, text: str) -> None:
     assert decoded((text * 8).encode(encoding)) == text * 8
 
 
+def test_text_of_a_mainframe_is_read() -> None:
+    text = "00042 TORONTO   STREET LIGHT OUT   2018-04-10 " * 8
+    assert decoded(text.encode("cp037")) == text
+
+
 def test_stray_bytes_in_utf8_are_windows_1252() -> None:
     assert decoded("Grüße äöü, ".encode() * 20 + b"it\x92s") == "Grüße äöü, " * 20 + "it\u2019s"
 

@@ -125,6 +125,8 @@ def find_encoding(sample: bytes) -> str | None:
 
 def _narrow_encoding(sample: bytes, good: int, wrong: int) -> str:
     """A code page; or UTF-8, where lines of two encodings have come together."""
+    if _is_ebcdic(sample):
+        return "cp037"
     telling = b"\n".join(line for line in sample.splitlines() if not line.isascii())[:GUESS_BYTES]
     # By chance some bytes are sound UTF-8 in other scripts, not in Western text.
     if good * 4 >= wrong and encoding_by_spelling(_UTF8_SEQUENCE.sub(b"", telling)) == "cp1252":
@@ -241,6 +243,13 @@ def _is_chance(sample: bytes, text: str) -> bool:
     """Without zeros nearly any few bytes are letters, though of scripts that do not stand together."""
     scripts = {unicodedata.name(letter, "?").partition(" ")[0] for letter in set(text) if letter.isalpha()}
     return len(text) < 6 or len(scripts) > 7 or _looks_like_text(sample.replace(b"\0", b"").decode("latin-1"))
+
+
+def _is_ebcdic(sample: bytes) -> bool:
+    """Whether it is a mainframe's text, which has spaces where ASCII has `@`, letters beyond ASCII, no line ends."""
+    letters = sum(1 for byte in sample if byte >= 0x80)
+    is_spaced = sample.count(0x40) * 16 > len(sample) and not sample.count(0x20) and not sample.count(0x0A)
+    return is_spaced and letters * 8 > len(sample)
 
 
 def _guess(sample: bytes) -> str:
