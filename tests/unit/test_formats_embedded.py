@@ -220,6 +220,24 @@ def test_attachments_of_a_pdf_are_on_none_of_its_pages(tmp_path: Path) -> None:
     ]
 
 
+def test_ole_objects_of_open_document_stand_on_their_page(tmp_path: Path) -> None:
+    names = (
+        'xmlns:o="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
+        'xmlns:t="urn:oasis:names:tc:opendocument:xmlns:text:1.0" '
+        'xmlns:d="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0" xmlns:x="http://www.w3.org/1999/xlink"'
+    )
+    page = '<d:page><d:frame><d:object-ole x:href="./Obj{}"/></d:frame><t:p>page {}</t:p></d:page>'.format
+    content = f"<o:document-content {names}><o:body>{page(1, 1)}{page(2, 2)}</o:body></o:document-content>"
+    file = package({"mimetype": types.ODP, "content.xml": content, "Obj2": native("note.txt", b"In an object")})
+    found = blocks(tmp_path / "object", file, types.ODP)
+    assert [(block.origin.value, block.text, block.page) for block in found] == [
+        ("body", "page 1", 1),
+        ("embedded", "Embedded file: note.txt", 2),
+        ("embedded", "In an object", 2),
+        ("body", "page 2", 2),
+    ]
+
+
 # ---- bounds ----
 
 

@@ -108,6 +108,9 @@ _HOLDING_FILES: Mapping[str, Callable[..., Iterator[Block]]] = {
     types.EML: read_mail,
     types.MBOX: read_mailbox,
     types.MSG: read_outlook,
+    types.ODT: open_document_reader(page_tag=None),
+    types.ODS: open_document_reader(page_tag="table"),
+    types.ODP: open_document_reader(page_tag="page"),
 }
 """Readers of formats in which other files can be; they take `embedded`."""
 
@@ -125,9 +128,6 @@ _READERS: Mapping[str, Reader] = {
     types.ORG: read_org,
     types.LATEX: read_latex,
     types.ASCIIDOC: read_asciidoc,
-    types.ODT: open_document_reader(page_tag=None),
-    types.ODS: open_document_reader(page_tag="table"),
-    types.ODP: open_document_reader(page_tag="page"),
     types.EPUB: read_epub,
     types.RTF: read_rtf,
     types.DOC: read_legacy_word,

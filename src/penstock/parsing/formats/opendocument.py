@@ -12,6 +12,7 @@ from pathlib import Path
 from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.parsing.formats.columns import Row, with_names
 from penstock.parsing.formats.delimited import table_row
+from penstock.parsing.formats.embedded import EmbeddedFiles
 from penstock.parsing.formats.ooxml import Element, Package, attribute, children, forget, local_name, open_package
 from penstock.parsing.formats.opendocument_styles import Styles
 from penstock.parsing.formats.sheets import under_name
@@ -25,11 +26,11 @@ MOST_OBJECTS = 1_000
 """Charts and formulas of a file."""
 
 _MARKS = {"tab": "\t", "line-break": "\n"}
-_SET_APART = frozenset({"text-box", "note", "annotation", "title", "desc", "object"})
+_SET_APART = frozenset({"text-box", "note", "annotation", "title", "desc", "object", "object-ole"})
 """What is anchored in a paragraph and reads as paragraphs of its own."""
 _UNSHOWN = frozenset({"tracked-changes", "ruby-text", "note-citation", "sheet-name"})
 _DECLARED = {"header-decl": Origin.HEADER, "footer-decl": Origin.FOOTER}
-_UNITS = ("p", "h", "table-row", "title", "desc", "object", *_DECLARED)
+_UNITS = ("p", "h", "table-row", "title", "desc", "object", "object-ole", *_DECLARED)
 _RUNNING = tuple(f"{{*}}{area}{pages}" for area in ("header", "footer") for pages in ("", "-left", "-first"))
 _VALUES = ("string-value", "date-value", "time-value", "boolean-value", "value")
 """What a cell holds that does not say how it is shown."""
@@ -44,14 +45,17 @@ class _Page:
     is_hidden: bool = False
 
 
-def open_document_reader(*, page_tag: str | None) -> Callable[[Path], Iterator[Block]]:
-    """A reader; `page_tag` is the element that begins a page: `page` of slides, `table` of sheets, None in texts."""
+def open_document_reader(*, page_tag: str | None) -> Callable[..., Iterator[Block]]:
+    """A reader, which takes `embedded`.
+
+    `page_tag` is the element that begins a page: `page` of slides, `table` of sheets, None in texts.
+    """
     return partial(_read, page_tag=page_tag)
 
 
-def _read(path: Path, *, page_tag: str | None) -> Iterator[Block]:
+def _read(path: Path, *, page_tag: str | None, embedded: EmbeddedFiles) -> Iterator[Block]:
     with open_package(path) as package:
-        document = _Document(package, is_workbook=page_tag == "table")
+        document = _Document(package, embedded, is_workbook=page_tag == "table")
         running = list(document.running_texts())
         for page, items in groupby(document.content(page_tag), key=lambda item: item[0]):
             blocks = _sheet(item for _, item in items)
@@ -84,6 +88,7 @@ def _sheet(items: Iterable[Row | Block]) -> Iterator[Block]:
 @dataclass
 class _Document:
     package: Package
+    embedded: EmbeddedFiles
     is_workbook: bool
     styles: Styles = field(default_factory=Styles)
     objects: int = 0
@@ -150,6 +155,10 @@ class _Document:
             yield from self._paragraph(element)
         elif name == "object":
             yield from self._object(element)
+        elif name == "object-ole":
+            part = posixpath.normpath(posixpath.join("/", attribute(element, "href") or ""))
+            if part in self.package:
+                yield from self.embedded.embedded(posixpath.basename(part), partial(self.package.read, part))
         elif any(map(str.isalnum, text := _inline_text(element))):
             yield Block(text)
 
@@ -184,7 +193,7 @@ class _Document:
                 origin = Origin.COMMENT if name == "annotation" else _note_origin(each)
                 for block in self._paragraphs(each):
                     yield Block(block.text, BlockKind.PAGE_FURNITURE, origin=origin)
-            elif name in ("title", "desc", "object"):
+            elif name in ("title", "desc", "object", "object-ole"):
                 yield from self._element(each)
             else:
                 yield from self._anchored(each)
