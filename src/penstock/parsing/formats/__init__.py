@@ -17,11 +17,11 @@ from penstock.chunking.document import Block
 from penstock.errors import CorruptFile, FileError, NoText, UnsupportedFormat
 from penstock.parsing import media_type as types
 from penstock.parsing.coverage import Coverage, supplemented
+from penstock.parsing.formats.binary_sheets import read_binary_sheets
 from penstock.parsing.formats.cleaning import clean
 from penstock.parsing.formats.delimited import read_delimited
 from penstock.parsing.formats.embedded import EmbeddedFiles
 from penstock.parsing.formats.epub import read_epub
-from penstock.parsing.formats.foreign import foreign_reader
 from penstock.parsing.formats.html import read_html
 from penstock.parsing.formats.legacy_sheets import read_legacy_sheets
 from penstock.parsing.formats.legacy_slides import read_legacy_slides
@@ -105,6 +105,7 @@ _HOLDING_FILES: Mapping[str, Callable[..., Iterator[Block]]] = {
     types.DOCX: read_word,
     types.PPTX: read_slides,
     types.XLSX: read_sheets,
+    types.XLSB: read_binary_sheets,
     types.EML: read_mail,
     types.MBOX: read_mailbox,
     types.MSG: read_outlook,
@@ -133,5 +134,4 @@ _READERS: Mapping[str, Reader] = {
     types.DOC: read_legacy_word,
     types.PPT: read_legacy_slides,
     types.XLS: read_legacy_sheets,
-    types.XLSB: foreign_reader(types.XLSB),
 }

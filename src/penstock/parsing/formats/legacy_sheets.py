@@ -199,7 +199,7 @@ def _values(record: _Record, workbook: _Workbook, formats: NumberFormats) -> Ite
     if record.kind == MUL_RK:
         for at in range(4, len(record.data) - 5, 6):
             style, packed = struct.unpack_from("<HI", record.data, at)
-            yield row, column + (at - 4) // 6, formats.shown(repr(_unpacked(packed)), str(style))
+            yield row, column + (at - 4) // 6, formats.shown(repr(unpacked_number(packed)), str(style))
         return
     if record.kind == LABEL_SST:
         at = int.from_bytes(data[:4], "little")
@@ -209,7 +209,7 @@ def _values(record: _Record, workbook: _Workbook, formats: NumberFormats) -> Ite
     elif record.kind == BOOL_ERR:
         value = _bool_or_error(data[0], is_error=data[1] == 1)
     elif record.kind == RK:
-        value = formats.shown(repr(_unpacked(int.from_bytes(data[:4], "little"))), str(style))
+        value = formats.shown(repr(unpacked_number(int.from_bytes(data[:4], "little"))), str(style))
     elif record.kind == FORMULA and data[6:8] == b"\xff\xff":
         value = _bool_or_error(data[2], is_error=data[0] == FORMULA_ERROR) if data[0] in (1, 2) else ""
     else:
@@ -224,7 +224,7 @@ def _bool_or_error(value: int, *, is_error: bool) -> str:
     return ERRORS.get(value, "#ERROR") if is_error else _BOOLEANS[value & 1]
 
 
-def _unpacked(packed: int) -> float:
+def unpacked_number(packed: int) -> float:
     """A number in four bytes: an integer or the upper half of a float, perhaps in hundredths (2.5.217)."""
     if packed & 2:
         number = float((packed ^ 0x8000_0000) // 4 - 0x2000_0000)

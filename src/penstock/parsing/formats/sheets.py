@@ -208,7 +208,7 @@ def _value(cell: Element, workbook: _Workbook) -> str:
 def _beside_cells(package: Package, part: str, page: int) -> Iterator[Block]:
     """Text boxes, charts, diagrams and comments of a sheet."""
     for drawing in package.related(part, "drawing"):
-        yield from _drawing(package, drawing, page)
+        yield from drawing_blocks(package, drawing, page)
     threads = package.related(part, "threadedComment")
     for comments in package.related(part, "comments"):
         for text in _comment_texts(package.parse(comments), has_threads=bool(threads)):
@@ -218,7 +218,8 @@ def _beside_cells(package: Package, part: str, page: int) -> Iterator[Block]:
             yield Block(text.text or "", BlockKind.PAGE_FURNITURE, page=page, origin=Origin.COMMENT)
 
 
-def _drawing(package: Package, part: str, page: int) -> Iterator[Block]:
+def drawing_blocks(package: Package, part: str, page: int) -> Iterator[Block]:
+    """What stands on a drawing above the cells, and descriptions of its pictures."""
     root = package.parse(part)
     related = RelatedText(package, part, page)
     for each in shown(root, "cNvPr", "p", *POINTERS):
