@@ -158,33 +158,89 @@ def text(kind: int, content: str) -> bytes:
     return atom(3999, struct.pack("<I", kind)) + atom(4000, content.encode("utf-16-le"))
 
 
-def test_slides_as_the_last_save_has_them(tmp_path: Path) -> None:
-    persist = atom(1011, struct.pack("<IIIII", 2, 0, 0, 256, 0))
-    listing = container(4080, persist, text(0, "Title"), text(1, "Point one\rPoint two"))
-    notes_list = container(4080, atom(1011, struct.pack("<IIIII", 3, 0, 0, 9, 0)), instance=2)
-    stale = container(1006, text(4, "deleted draft"))
-    parts = [
-        container(1000, listing, notes_list),
-        container(1006, container(0xF00D, atom(3998, struct.pack("<I", 0))), container(0xF00D, text(4, "Box"))),
-        container(1008, atom(1009, struct.pack("<II", 256, 0)), container(0xF00D, text(2, "Say this"))),
-    ]
-    stream, offsets = stale, list[int]()
+def presentation(tmp_path: Path, *parts: bytes, before: bytes = b"") -> list[Block]:
+    """The Blocks of a presentation of the document, a slide, and perhaps its notes."""
+    stream, offsets = before, list[int]()
     for part in parts:
         offsets.append(len(stream))
         stream += part
     directory = len(stream)
-    stream += atom(6002, struct.pack("<IIII", 3 << 20 | 1, *offsets))
+    stream += atom(6002, struct.pack(f"<{1 + len(offsets)}I", len(offsets) << 20 | 1, *offsets))
     edit = len(stream)
     stream += atom(4085, struct.pack("<IIIII", 0, 0, 0, directory, 1).ljust(28, b"\0"))
     user = struct.pack("<HHIIII", 0, 4086, 20, 20, 0xE391C05F, edit)
-    found = blocks(tmp_path, {"PowerPoint Document": stream, "Current User": user}, types.PPT)
-    assert [(block.kind.value, block.text, block.page) for block in found] == [
-        ("heading", "Title", 1),
-        ("paragraph", "Point one", 1),
-        ("paragraph", "Point two", 1),
-        ("paragraph", "Box", 1),
-        ("page_furniture", "Say this", 1),
+    return blocks(tmp_path, {"PowerPoint Document": stream, "Current User": user}, types.PPT)
+
+
+def slide_list(*texts: bytes) -> bytes:
+    return container(4080, atom(1011, struct.pack("<IIIII", 2, 0, 0, 256, 0)), *texts)
+
+
+def test_slides_as_the_last_save_has_them(tmp_path: Path) -> None:
+    listing = slide_list(text(0, "Title"), text(1, "Point one\rPoint two"))
+    notes_list = container(4080, atom(1011, struct.pack("<IIIII", 3, 0, 0, 9, 0)), instance=2)
+    found = presentation(
+        tmp_path,
+        container(1000, listing, notes_list),
+        container(1006, container(0xF00D, atom(3998, struct.pack("<I", 0))), container(0xF00D, text(4, "Box"))),
+        container(
+            1008, atom(1009, struct.pack("<II", 256, 0)), container(0xF00D, text(2, "Say this\r*")), text(4, "*")
+        ),
+        before=container(1006, text(4, "deleted draft")),
+    )
+    assert [(block.kind.value, block.origin.value, block.text, block.page) for block in found] == [
+        ("heading", "body", "Title", 1),
+        ("paragraph", "body", "Point one", 1),
+        ("paragraph", "body", "Point two", 1),
+        ("paragraph", "body", "Box", 1),
+        ("page_furniture", "speaker_notes", "Say this", 1),
     ]
+
+
+def properties(kind: int, *of_shape: tuple[int, bytes | int]) -> bytes:
+    """Short values in place, long ones behind all."""
+    heads = b"".join(
+        struct.pack("<HI", code, value) if isinstance(value, int) else struct.pack("<HI", code | 0x8000, len(value))
+        for code, value in of_shape
+    )
+    tails = b"".join(value for _, value in of_shape if isinstance(value, bytes))
+    return atom(kind, heads + tails, instance=len(of_shape))
+
+
+def table_cell(left: int, top: int, content: str = "") -> bytes:
+    said = container(0xF00D, text(4, content)) if content else b""
+    return container(0xF004, atom(0xF00F, struct.pack("<4i", left, top, left + 9, top + 9)), said)
+
+
+def test_tables_pictures_and_edges_of_slides(tmp_path: Path) -> None:
+    table = container(
+        0xF003,
+        container(0xF004, properties(0xF122, (0x039F, 1))),
+        table_cell(10, 0, "b\rb"),
+        table_cell(0, 0, "a"),
+        table_cell(10, 10, "d"),
+        table_cell(0, 10, "c"),
+        table_cell(0, 0),
+    )
+    picture = container(0xF004, properties(0xF00B, (0x0104, 1), (0x0381, "A map\0".encode("utf-16-le"))))
+    comment = container(12000, atom(4026, "Ada".encode("utf-16-le")), atom(4026, "Why?".encode("utf-16-le"), 1))
+    edge = container(4057, atom(4026, "Draft".encode("utf-16-le"), 2))
+    found = presentation(
+        tmp_path, container(1000, slide_list()), container(1006, container(0xF002, table, picture), comment, edge)
+    )
+    assert [(block.kind.value, block.origin.value, block.text, block.names_columns) for block in found] == [
+        ("table_row", "body", "a | b b", True),
+        ("table_row", "body", "c | d", False),
+        ("paragraph", "body", "A map", False),
+        ("page_furniture", "comment", "Ada: Why?", False),
+        ("page_furniture", "footer", "Draft", False),
+    ]
+
+
+@pytest.mark.parametrize(("flags", "origin"), [(4, Origin.HIDDEN), (1, Origin.BODY)])
+def test_hidden_slides(tmp_path: Path, flags: int, origin: Origin) -> None:
+    slide = container(1006, atom(1017, struct.pack("<IIBBHI", 0, 0, 0, 0, flags, 0)), text(4, "Backup"))
+    assert [block.origin for block in presentation(tmp_path, container(1000, slide_list()), slide)] == [origin]
 
 
 def test_a_presentation_without_its_directory(tmp_path: Path) -> None:
