@@ -158,9 +158,37 @@ def test_rtf_paragraphs_and_destinations() -> None:
         ("page_furniture", "Head"),
         ("heading", "Title"),
         ("paragraph", "One\ttwo\nthree"),
-        ("page_furniture", "BoldlyNote"),
+        ("paragraph", "Boldly"),
+        ("page_furniture", "Note"),
         ("paragraph", "link"),
     ]
+
+
+def rtf_origins(source: str) -> list[tuple[str, str]]:
+    found = rtf_blocks(source.encode("latin-1"))
+    return [(block.origin.value, block.text.strip()) for block in found if block.text.strip()]
+
+
+def test_rtf_notes_and_hidden_text_do_not_cut_their_paragraph() -> None:
+    assert rtf_origins(
+        r"{\rtf1 Before{\footnote First\par second} after {\v secret}{\deleted gone} {\v x\plain end}"
+        r"{\footnote\ftnalt Last}.\par{\*\annotation Why}{\header Draft\par}{\footerf One}Next\par}"
+    ) == [
+        ("body", "Before after  end."),
+        ("footnote", "First\nsecond"),
+        ("endnote", "Last"),
+        ("hidden", "secretgonex"),
+        ("comment", "Why"),
+        ("header", "Draft"),
+        ("footer", "One"),
+        ("body", "Next"),
+    ]
+
+
+def test_rtf_alternative_texts_of_pictures() -> None:
+    properties = r"{\*\picprop{\sp{\sn wzName}{\sv Picture 1}}{\sp{\sn wzDescription}{\sv A map}}}"
+    source = r"{\rtf1 See {\pict" + properties + r"0123}here\par}"
+    assert rtf_origins(source) == [("body", "See  A map here")]
 
 
 def test_rtf_characters() -> None:
@@ -177,6 +205,17 @@ def test_rtf_tables() -> None:
         ("paragraph", "one"),
         ("paragraph", "after"),
     ]
+
+
+def test_the_first_row_of_a_table_in_rtf_names_its_columns() -> None:
+    row = r"\trowd\cellx1\cellx2\intbl a\cell b\cell\row"
+    found = rtf_blocks((r"{\rtf1" + row + row + r"\pard between\par" + row + "}").encode())
+    assert [block.names_columns for block in found if block.text] == [True, False, False, True]
+
+
+def test_rtf_title_is_a_heading() -> None:
+    source = r"{\rtf1{\stylesheet{\s0 Normal;}{\s5 Title;}}\pard\s5 Name\par}"
+    assert rtf(source) == [("heading", "Name")]
 
 
 def test_rtf_styles_make_headings() -> None:

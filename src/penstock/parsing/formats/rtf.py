@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from penstock.chunking.document import Block, BlockKind
+from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.errors import CorruptFile, TooLarge
 from penstock.parsing.encoding import code_page
 from penstock.parsing.formats.delimited import table_row
@@ -24,20 +24,24 @@ _TOKEN = re.compile(
 )
 _UNSHOWN = frozenset(
     {
-        "fonttbl", "colortbl", "stylesheet", "info", "pict", "objdata", "objclass", "nonshppict", "fldinst", "sp",
+        "fonttbl", "colortbl", "stylesheet", "info", "pict", "objdata", "objclass", "nonshppict", "fldinst", "sn", "sv",
         "listtable", "listoverridetable", "revtbl", "rsidtbl", "generator", "themedata", "colorschememapping",
         "datastore", "latentstyles", "xmlnstbl", "filetbl", "atnid", "atnauthor", "atrfstart", "atrfend", "bkmkstart",
         "bkmkend", "pgptbl", "mmathPr", "pntext", "xe", "tc", "rxe", "txe",
     }
 )  # fmt: skip
 """Destinations that hold no text of the page."""
-_OPTIONAL_SHOWN = frozenset({"shpinst", "shptxt", "annotation"})
+_OPTIONAL_SHOWN = frozenset({"shpinst", "shptxt", "annotation", "picprop"})
 """Of the destinations marked as optional (`\\*`), those with text."""
-_FURNITURE = frozenset(
-    {
-        "header", "headerl", "headerr", "headerf", "footer", "footerl", "footerr", "footerf", "footnote", "annotation",
-    }
-)  # fmt: skip
+_ASIDE = {
+    **dict.fromkeys(("header", "headerl", "headerr", "headerf"), Origin.HEADER),
+    **dict.fromkeys(("footer", "footerl", "footerr", "footerf"), Origin.FOOTER),
+    "footnote": Origin.FOOTNOTE,
+    "annotation": Origin.COMMENT,
+}
+"""Destinations whose text stands beside the flow."""
+_DESCRIPTION = "wzDescription"
+"""Name of the property of a picture that holds its alternative text."""
 _SPECIAL = {
     "tab": "\t", "line": "\n", "emdash": "\u2014", "endash": "\u2013", "lquote": "\u2018", "rquote": "\u2019",
     "ldblquote": "\u201c", "rdblquote": "\u201d", "bullet": "\u2022", "emspace": " ", "enspace": " ", "qmspace": " ",
@@ -70,6 +74,8 @@ class _Group:
     destination: str = ""
     codec: str = "cp1252"
     skipped_after_unicode: int = 1
+    hidden: bool = False
+    """Whether the text is hidden, or was deleted while changes were tracked."""
 
 
 @dataclass
@@ -79,6 +85,16 @@ class _Reader:
     source: str
     groups: list[_Group] = field(default_factory=lambda: [_Group()])
     text: list[str] = field(default_factory=list[str])
+    hidden: list[str] = field(default_factory=list[str])
+    """Text of the open paragraph that is not shown."""
+    around: list[list[str]] = field(default_factory=list[list[str]])
+    """The text of the paragraph in which a note stands that is open now."""
+    later: list[Block] = field(default_factory=list[Block])
+    """What stands beside the open paragraph or row, and follows it."""
+    is_endnote: bool = False
+    property_name: list[str] = field(default_factory=list[str])
+    has_header: bool = False
+    """Whether the open table had a row that names its columns."""
     pending: bytearray = field(default_factory=bytearray)
     """Bytes of a code page, which may take two for a character."""
     cells: list[str] = field(default_factory=list[str])
@@ -112,6 +128,10 @@ class _Reader:
         yield from self._end_paragraph()
 
     @property
+    def _target(self) -> list[str]:
+        return self.hidden if self._group.hidden else self.text
+
+    @property
     def _group(self) -> _Group:
         return self.groups[-1]
 
@@ -124,14 +144,27 @@ class _Reader:
     def _close(self) -> Iterator[Block]:
         self._decode_pending()
         closed = self.groups.pop() if len(self.groups) > 1 else self._group
-        if closed.destination in _FURNITURE and self._group.destination != closed.destination:
-            yield Block("".join(self.text), BlockKind.PAGE_FURNITURE)
-            self.text = []
+        if closed.destination == "sv" and closed.shown:
+            self.text.append(" ")
+        elif closed.destination in _ASIDE and self._group.destination != closed.destination and self.around:
+            origin = Origin.ENDNOTE if self.is_endnote else _ASIDE[closed.destination]
+            self.later.append(Block(self._taken(), BlockKind.PAGE_FURNITURE, origin=origin))
+            self.text, self.is_endnote = self.around.pop(), False
+            if not self.text and not self.cells:
+                yield from self._take_later()
+
+    def _take_later(self) -> Iterator[Block]:
+        """What stands beside the paragraph or the row that has ended."""
+        if self.hidden:
+            self.later.append(Block("".join(self.hidden), BlockKind.PAGE_FURNITURE, origin=Origin.HIDDEN))
+        later, self.later, self.hidden = self.later, [], []
+        yield from later
 
     def _characters(self, code: str | None, symbol: str | None, text: str | None) -> None:
-        if self._group.destination == "stylesheet" and text and "heading " in text.lower():
-            level = text.lower().partition("heading ")[2][:1]
-            self.styles[self.style] = int(level) if level.isdigit() else 0
+        if self._group.destination == "stylesheet" and text:
+            self._name_style(text)
+        elif self._group.destination == "sn":
+            self.property_name.append(text or "")
         if not self._group.shown or self.html_only:
             return
         if self.to_skip and (code or text):
@@ -152,13 +185,19 @@ class _Reader:
             text = ""
         self._decode_pending()
         if text.isascii():
-            self.text.append(text)
+            self._target.append(text)
         else:
-            self.text.append(text.encode("latin-1").decode(self._group.codec, "penstock"))
+            self._target.append(text.encode("latin-1").decode(self._group.codec, "penstock"))
+
+    def _name_style(self, name: str) -> None:
+        """The name of a style in the style sheet."""
+        level = name.lower().partition("heading ")[2][:1]
+        if level.isdigit() or name.strip(" ;") == "Title":
+            self.styles[self.style] = int(level) if level.isdigit() else 1
 
     def _decode_pending(self) -> None:
         if self.pending:
-            self.text.append(self.pending.decode(self._group.codec, "penstock"))
+            self._target.append(self.pending.decode(self._group.codec, "penstock"))
             self.pending.clear()
 
     def _word(self, word: str, number: int | None) -> Iterator[Block]:
@@ -171,16 +210,27 @@ class _Reader:
         elif word in _SPECIAL:
             if self._group.shown and not self.html_only:
                 self._decode_pending()
-                self.text.append(_SPECIAL[word])
-        elif word in _UNSHOWN or self.optional or word in _FURNITURE:
+                self._target.append(_SPECIAL[word])
+        elif word in _UNSHOWN or self.optional or word in _ASIDE:
             self._destination(word)
         else:
             self._state(word, number)
         self.optional = False
 
     def _destination(self, word: str) -> None:
-        shown = word not in _UNSHOWN and (not self.optional or word in _OPTIONAL_SHOWN)
-        self.groups[-1] = replace(self._group, shown=self._group.shown and shown, destination=word)
+        self._decode_pending()
+        if word == "sn":
+            self.property_name = []
+        if word in _ASIDE and self._group.destination not in _ASIDE and self._group.shown:
+            self.around.append(self.text)
+            self.text = []
+        is_description = word == "sv" and "".join(self.property_name).strip() == _DESCRIPTION
+        if is_description:
+            self.text.append(" ")
+        shown = is_description or (word not in _UNSHOWN and (not self.optional or word in _OPTIONAL_SHOWN))
+        # The properties of a picture stand among its bytes, which are no text.
+        inherited = self._group.shown or word == "picprop"
+        self.groups[-1] = replace(self._group, shown=inherited and shown, destination=word)
 
     def _state(self, word: str, number: int | None) -> None:
         change = _CHANGES.get(word)
@@ -192,7 +242,7 @@ class _Reader:
         self._decode_pending()
         if not self._group.shown:
             return
-        if self._group.destination in _FURNITURE:
+        if self.around:
             self.text.append("\n")
         elif word in ("cell", "nestcell"):
             self.cells.append(self._taken())
@@ -204,19 +254,27 @@ class _Reader:
             yield from self._end_paragraph()
 
     def _end_row(self) -> Iterator[Block]:
+        """A row with a single filled cell is layout, or a title."""
         filled = [cell for cell in self.cells if cell.strip()]
-        yield Block(filled[0]) if len(filled) == 1 else table_row(self.cells)
+        if len(filled) == 1:
+            yield Block(filled[0])
+        elif filled:
+            yield table_row(self.cells, names_columns=not self.has_header)
+            self.has_header = True
         self.cells = []
+        yield from self._take_later()
 
     def _end_paragraph(self) -> Iterator[Block]:
         self._decode_pending()
         level = self.level or self.styles.get(self.style, 0)
         text = self._taken()
         if self.cells:
-            yield table_row([*self.cells, text])
-            self.cells = []
-        else:
-            yield Block(text, BlockKind.HEADING if level else BlockKind.PARAGRAPH, level)
+            self.cells.append(text)
+            yield from self._end_row()
+            return
+        self.has_header = False
+        yield Block(text, BlockKind.HEADING if level else BlockKind.PARAGRAPH, level)
+        yield from self._take_later()
 
     def _taken(self) -> str:
         text = "".join(self.text)
@@ -227,7 +285,7 @@ class _Reader:
     def _unicode(self, number: int) -> None:
         if self._group.shown and not self.html_only:
             self._decode_pending()
-            self.text.append(chr(number & 0xFFFF))
+            self._target.append(chr(number & 0xFFFF))
             self.to_skip = self._group.skipped_after_unicode
 
     def set_font(self, number: int) -> None:
@@ -265,6 +323,16 @@ class _Reader:
         """Between these words stands what a mail program added to HTML that is wrapped in RTF."""
         self.html_only = number != 0
 
+    def set_hidden(self, number: int) -> None:
+        self.groups[-1] = replace(self._group, hidden=number != 0)
+
+    def reset_characters(self, _: int) -> None:
+        self.set_hidden(0)
+        self.set_font(self.default_font)
+
+    def mark_endnote(self, _: int) -> None:
+        self.is_endnote = True
+
     def set_in_table(self, _: int) -> None:
         self.in_table = True
 
@@ -282,12 +350,15 @@ _CHANGES: dict[str, Callable[[_Reader, int], None]] = {
     "pca": lambda reader, _: reader.set_code_page(850),
     "cpg": _Reader.set_font_code_page,
     "deff": _Reader.set_default_font,
-    "plain": lambda reader, _: reader.set_font(reader.default_font),
+    "plain": _Reader.reset_characters,
     "uc": _Reader.set_skipped,
     "s": _Reader.set_style,
     "outlinelevel": _Reader.set_level,
     "htmlrtf": _Reader.set_html_only,
     "intbl": _Reader.set_in_table,
+    "v": _Reader.set_hidden,
+    "deleted": _Reader.set_hidden,
+    "ftnalt": _Reader.mark_endnote,
     "pard": _Reader.reset_paragraph,
 }
 
