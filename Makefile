@@ -16,7 +16,7 @@ demo: .venv/installed  ## hand in the example documents and search them
 
 check: lint types contracts fast  ## lint, types, import contracts, fast tests
 
-test: .venv/installed distribution-redis programs-to-compare lint types contracts  ## all of it: what CI runs
+test: .venv/installed distribution-redis programs-to-compare language-data lint types contracts  ## all of it: what CI runs
 	$(BIN)/pytest
 
 lint: .venv/installed
@@ -72,6 +72,15 @@ programs-to-compare:
 	@if [ "$$CI" = true ] && ! command -v antiword >/dev/null && command -v apt-get >/dev/null; then \
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends antiword catdoc >/dev/null; } \
 			|| echo "antiword and catdoc cannot be installed here: the tests that compare with them are skipped"; \
+	fi
+
+# Text in pictures is recognised with the distribution's language data. CI installs it; at home the tests that need it
+# are skipped, with a word, unless you do.
+.PHONY: language-data
+language-data:
+	@if [ "$$CI" = true ] && command -v apt-get >/dev/null && ! dpkg -s tesseract-ocr-eng >/dev/null 2>&1; then \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends tesseract-ocr-eng >/dev/null; } \
+			|| echo "tesseract-ocr-eng cannot be installed here: its tests are skipped"; \
 	fi
 
 # uv comes from PyPI by pip, everything else by uv, all of it by hash.

@@ -105,6 +105,18 @@ class ParsingSettings(Group):
     memory_mb: int = Field(default=1024, ge=128, description="Memory limit of one parser child, MiB.")
     max_text_mb: int = Field(default=512, ge=1, description="Most extracted text of one file, MiB.")
     children: int = Field(default=0, ge=0, le=256, description="Parser children of one Ingester; 0: one for each core.")
+    ocr_data: str | None = Field(
+        default=None,
+        description="Folder of Tesseract's *.traineddata; without it, TESSDATA_PREFIX or the usual ones.",
+    )
+    ocr_languages: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_/+, -]+$",
+        description="Languages of text in pictures, as eng+deu; none: read no pictures; without it, all if at most 3.",
+    )
+    ocr_timeout_seconds: float = Field(
+        default=3600, gt=0, description="Most time for recognising the pages of one file, besides its other limit."
+    )
 
 
 class ChunkingSettings(Group):

@@ -53,7 +53,7 @@ def test_no_file_takes_long(readings: dict[str, Reading]) -> None:
         ("hostile/derived/bomb_docx.docx", "too_large"),
         ("hostile/derived/deep_200k_divs.html", "ok"),
         ("hostile/derived/pdf_content_named.eml", "ok"),
-        ("hostile/derived/png_content_named.pdf", "unsupported_format"),
+        ("hostile/derived/png_content_named.pdf", "no_text"),
         ("hostile/derived/empty.docx", "no_text"),
         ("hostile/derived/docx_trunc50.docx", "corrupt_file"),
         ("hostile/derived/pdf_trunc50.pdf", "corrupt_file"),

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pictures import page_of_text, skip_without_language_data
 from structlog.testing import capture_logs
 
 from penstock.chunking.recipe import ChunkRecipe
 from penstock.errors import (
     CorruptFile,
+    InvalidSettings,
     ModelUnavailable,
     NoText,
     ParserCrashed,
@@ -26,7 +28,7 @@ from penstock.errors import (
     TooLarge,
 )
 from penstock.models import NewChunk
-from penstock.parsing.frames import TEXT_NAME, MadeChunks, Ready, frame_of
+from penstock.parsing.frames import TEXT_NAME, MadeChunks, Ready, Recognising, frame_of
 from penstock.parsing.pool import ParsedFile, ParserPool
 from penstock.settings import ParsingSettings
 
@@ -249,6 +251,23 @@ async def test_a_parser_that_hangs_is_killed_after_the_time_limit(open_bench: Op
         assert (await bench.parse("words next"))[2] == "next"
 
 
+async def test_recognising_text_has_a_time_limit_of_its_own(open_bench: OpenBench) -> None:
+    async with open_bench(timeout_seconds=0.2, ocr_timeout_seconds=0.7, children=1) as bench:
+        with pytest.raises(ParserTimeout, match=r"scan\.pdf.*0\.7 seconds.*PENSTOCK_PARSING_OCR_TIMEOUT_SECONDS"):
+            await bench.parse(f"lie {frame_of(Recognising(page=7)).hex()}", name="scan.pdf")
+        with pytest.raises(ParserTimeout, match=r"0\.2 seconds"):  # after the page the other limit counts again
+            await bench.parse(f"lie {(frame_of(Recognising(page=7)) + frame_of(Recognising(page=None))).hex()}")
+
+
+async def test_a_page_that_hangs_does_not_use_up_the_time_of_all(
+    open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.parsing.pool.PAGE_HANGS_SECONDS", 0.3)
+    async with open_bench(children=1) as bench:
+        with pytest.raises(ParserTimeout, match="page 7 hangs"):
+            await bench.parse(f"lie {frame_of(Recognising(page=7)).hex()}", name="scan.pdf")
+
+
 @pytest.mark.parametrize("command", ["grow", "grow_descendant"])
 async def test_a_parser_that_grows_is_killed_at_the_memory_limit(open_bench: OpenBench, command: str) -> None:
     async with open_bench(memory_mb=300, children=1) as bench:
@@ -464,7 +483,7 @@ OWNER = """
 import asyncio, sys
 from pathlib import Path
 from penstock.parsing.frames import Setup
-from penstock.parsing.frames import TEXT_NAME, MadeChunks, Ready, frame_of
+from penstock.parsing.frames import TEXT_NAME, MadeChunks, Ready, Recognising, frame_of
 from penstock.parsing.pool import ParserPool
 from penstock.settings import ParsingSettings
 
@@ -482,3 +501,46 @@ async def own():
 
 asyncio.run(own())
 """
+
+
+# ---- text in pictures, by Penstock's own child ----
+
+
+@asynccontextmanager
+async def own_pool(recipe: ChunkRecipe, folder: Path, **settings: str) -> AsyncGenerator[Bench]:
+    pool = ParserPool(ParsingSettings.model_validate({"children": 1} | settings), recipe, folder / "children")
+    await pool.start()
+    try:
+        yield Bench(pool, folder)
+    finally:
+        await pool.close()
+
+
+async def test_a_contained_child_recognises_text(recipe: ChunkRecipe, tmp_path: Path) -> None:
+    skip_without_language_data()
+    path = tmp_path / "scan.tiff"
+    page_of_text(["Penstock carries water."]).save(path, save_all=True, append_images=[page_of_text(["It is steel."])])
+    async with (
+        own_pool(recipe, tmp_path) as bench,
+        bench.pool.parse(path, name="scan.tiff", text_path=tmp_path / "text") as parse,
+    ):
+        chunks = [chunk async for batch in parse.batches() for chunk in batch]
+        assert parse.result.media_type == "image/tiff"
+        assert parse.result.page_count == 2
+    assert [(chunk.text, chunk.pages) for chunk in chunks] == [("Penstock carries water.\n\nIt is steel.", (1, 2))]
+
+
+async def test_without_language_data_the_child_says_what_to_install(recipe: ChunkRecipe, tmp_path: Path) -> None:
+    path, empty = tmp_path / "scan.png", tmp_path / "empty"
+    empty.mkdir()
+    page_of_text(["Penstock carries water."]).save(path)
+    async with own_pool(recipe, tmp_path, ocr_data=str(empty)) as bench:
+        with pytest.raises(NoText, match=r"scan\.png.*apt-get install tesseract-ocr-eng"):
+            async with bench.pool.parse(path, name="scan.png", text_path=tmp_path / "text") as parse:
+                [batch async for batch in parse.batches()]
+
+
+async def test_a_language_that_is_not_installed_is_told_at_the_start(recipe: ChunkRecipe, tmp_path: Path) -> None:
+    pool = ParserPool(ParsingSettings(children=1, ocr_languages="eng+xyz"), recipe, tmp_path / "children")
+    with pytest.raises(InvalidSettings, match=r"PENSTOCK_PARSING_OCR_LANGUAGES.*xyz"):
+        await pool.start()

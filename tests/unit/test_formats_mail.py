@@ -112,7 +112,7 @@ def test_attachments_are_read_by_their_content(tmp_path: Path) -> None:
     found = texts(blocks(tmp_path, outer.as_bytes(), types.EML))
     assert found[2:5] == ["see attached", "Attachment: report.pdf", "Inside"]
     assert found[5] == "Attachment: logo.png"
-    assert found[6].startswith("(logo.png was not read: The file seems to be a PNG image")
+    assert found[6].startswith("(logo.png was not read: The file is a picture.")
 
 
 def test_forwarded_messages_are_read_to_a_depth(tmp_path: Path) -> None:

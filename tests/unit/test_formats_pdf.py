@@ -67,8 +67,8 @@ def test_pages_headings_and_paragraphs(tmp_path: Path) -> None:
     ]
 
 
-def test_a_scan_says_that_it_is_one(tmp_path: Path) -> None:
-    with pytest.raises(NoText, match=r"2 pages.*OCR"):
+def test_a_scan_says_that_it_is_one_and_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(NoText, match=r"2 pages.*OCR.*apt-get install tesseract-ocr-eng.*PENSTOCK_PARSING_OCR_DATA"):
         blocks(tmp_path, pdf([[], []]))
 
 

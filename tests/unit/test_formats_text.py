@@ -127,7 +127,7 @@ def test_no_words_is_no_text(blocks: Reading) -> None:
 
 def test_unknown_media_types_are_unsupported(blocks: Reading) -> None:
     with pytest.raises(UnsupportedFormat):
-        blocks("text", "image/png")
+        blocks("text", "image/x-photoshop")
 
 
 @pytest.mark.parametrize("media_type", list(READABLE))

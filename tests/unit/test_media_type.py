@@ -120,8 +120,7 @@ def test_containers_that_say_what_they_are(path: Path, media_type: str) -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"\x89PNG\r\n\x1a\n" + bytes(20), "PNG"),
-        (b"\xff\xd8\xff\xe0", "JPEG"),
+        (b"8BPS\0\x01" + bytes(20), "Photoshop"),
         (b"\x1f\x8b\x08\x00", "gzip"),
         (b"MZ\x90\x00", "Windows program"),
         (bytes(257) + b"ustar\x0000", "tar"),
@@ -134,6 +133,24 @@ def test_unreadable_kinds_are_named(path: Path, content: bytes, what: str) -> No
     with pytest.raises(UnsupportedFormat, match=what) as caught:
         found(path, content, "report.pdf")
     assert "convert it to a format that it does" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), types.PNG),
+        (b"\xff\xd8\xff\xe0", types.JPEG),
+        (b"II*\0\x08\0\0\0", types.TIFF),
+        (b"MM\0*\0\0\0\x08", types.TIFF),
+        (b"II+\0\x08\0\0\0", types.TIFF),
+        (b"GIF89a\x01\0\x01\0", types.GIF),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", types.WEBP),
+        (b"BM" + bytes(12) + b"\x28\0\0\0" + bytes(36), types.BMP),
+        (b"BMW and other makers of cars", types.PLAIN),
+    ],
+)
+def test_pictures_are_known_by_their_content(path: Path, content: bytes, media_type: str) -> None:
+    assert found(path, content, "report.pdf") == media_type
 
 
 def test_archives_are_named(path: Path) -> None:

@@ -11,15 +11,17 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import psycopg
+from PIL import Image, ImageDraw
 from redis import Redis
 from redis.exceptions import RedisError
 
 from penstock.database.migrate import migrations
 from penstock.embedding import open_engine
-from penstock.errors import PenstockError
+from penstock.errors import InvalidSettings, PenstockError
 from penstock.objects import ObjectStore
+from penstock.parsing.recognition.tesseract import NoRecogniser, open_recogniser
 from penstock.processors import available_processors, multiply_bf16
-from penstock.settings import DatabaseSettings, EmbeddingSettings, ObjectStoreSettings, QueueSettings
+from penstock.settings import DatabaseSettings, EmbeddingSettings, ObjectStoreSettings, ParsingSettings, QueueSettings
 
 State = Literal["ok", "warning", "error"]
 LEAST_POSTGRESQL = 15
@@ -76,6 +78,34 @@ async def _embed_something(settings: EmbeddingSettings) -> str:
         return f"{engine.model}, revision {engine.revision}, {vector.shape[0]} dimensions, {where}"
     finally:
         await engine.close()
+
+
+def check_recognition(settings: ParsingSettings) -> Check:
+    """Recognise a word in a picture, as the Ingesters do."""
+    name, recognisable = "text in pictures", "Penstock"
+    try:
+        recogniser = open_recogniser(settings.ocr_data, settings.ocr_languages)
+        if isinstance(recogniser, NoRecogniser):
+            advice = f"to have their text recognised, {recogniser.advice}"
+            return Check(name, "warning", "is not recognised: pictures and scans end as no_text", advice)
+        version = recogniser.version
+        with recogniser.page(1):
+            words = [block.text for block in recogniser.recognise(_written(recognisable), page=1)]
+    except InvalidSettings as error:
+        return Check(name, "error", error.message, "see PENSTOCK_PARSING_OCR_DATA and PENSTOCK_PARSING_OCR_LANGUAGES")
+    data = recogniser.data
+    found = f"{version} recognises {'+'.join(data.languages)}, by {data.folder}"
+    if "eng" in data.languages and words != [recognisable]:
+        return Check(name, "error", f"{found}, but reads {words} for {recognisable!r}", "install its data again")
+    others = [language for language in data.installed if language not in data.languages]
+    advice = f"PENSTOCK_PARSING_OCR_LANGUAGES may name {', '.join(others)}, too" if others else None
+    return Check(name, "ok", found, advice)
+
+
+def _written(text: str) -> Image.Image:
+    picture = Image.new("L", (480, 120), "white")
+    ImageDraw.Draw(picture).text((40, 25), text, fill="black", font_size=64)  # pyright: ignore[reportUnknownMemberType] - Pillow types its ink not at all
+    return picture
 
 
 def check_database(settings: DatabaseSettings) -> Check:

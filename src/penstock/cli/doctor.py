@@ -18,6 +18,7 @@ from penstock.cli.checks import (
     check_model,
     check_object_store,
     check_queue,
+    check_recognition,
     disk_folder,
 )
 from penstock.cli.client import Client
@@ -86,6 +87,7 @@ def _checks(settings: Settings | Check, folder: DataFolder, *, runs_here: bool, 
     else:
         yield Check("settings", "ok", "all are valid")
         yield check_model(settings.embedding)
+        yield check_recognition(settings.parsing)
         yield from _service_checks(settings, folder, runs_here=runs_here)
     yield _check_api(url, expected=runs_here or url is not None)
 

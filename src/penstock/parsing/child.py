@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +31,7 @@ from penstock.parsing.frames import (
     MadeChunks,
     ParseRequest,
     Ready,
+    Recognising,
     Refused,
     Setup,
     frame_of,
@@ -51,7 +53,7 @@ def main(*, detect: Detect | None = None, read: Read | None = None) -> None:
     given_up = contain(folder=folder, memory_mb=setup.memory_mb, max_text_mb=setup.max_text_mb)
     try:
         chunker = Chunker(setup.recipe)
-        detect, read = detect or _own_detect(), read or _own_read()
+        detect, read = detect or _own_detect(), read or _own_read(setup, answers)
     except PenstockError as error:
         _send(answers, Refused(code=error.code, message=error.message))
         return
@@ -86,10 +88,15 @@ def _own_detect() -> Detect:
     return detect
 
 
-def _own_read() -> Read:
+def _own_read(setup: Setup, answers: BinaryIO) -> Read:
+    """Raises `InvalidSettings` where text is to be recognised in languages that are not there."""
     from penstock.parsing.formats import read  # noqa: PLC0415  # see above
+    from penstock.parsing.recognition.tesseract import open_recogniser  # noqa: PLC0415
 
-    return read
+    def announce(page: int | None) -> None:
+        _send(answers, Recognising(page=page))
+
+    return partial(read, recogniser=open_recogniser(setup.ocr_data, setup.ocr_languages, announce=announce))
 
 
 def _send(answers: BinaryIO, value: Value) -> None:

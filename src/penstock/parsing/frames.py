@@ -1,7 +1,8 @@
 """What the parser pool and its children say to each other: JSON frames, each behind its length.
 
     pool → child    Setup once, then one ParseRequest at a time
-    child → pool    Ready once, then for each request any number of MadeChunks and one Finished or Refused
+    child → pool    Ready once, then for each request any number of MadeChunks and Recognising, and one Finished or
+                    Refused
 
 JSON, because a child that a hostile file has taken over may write anything: the pool checks what it reads
 and never unpickles.
@@ -35,6 +36,8 @@ class Setup(Value):
     recipe: ChunkRecipe
     memory_mb: int
     max_text_mb: int
+    ocr_data: str | None = None
+    ocr_languages: str | None = None
 
 
 class ParseRequest(Value):
@@ -54,6 +57,13 @@ class Ready(Value):
 class MadeChunks(Value):
     kind: Literal["chunks"] = "chunks"
     chunks: list[NewChunk]
+
+
+class Recognising(Value):
+    """From now on the text in the picture of a page is recognised, which takes its own time; None: no longer."""
+
+    kind: Literal["recognising"] = "recognising"
+    page: Count | None
 
 
 class Finished(Value):
@@ -76,7 +86,7 @@ class Refused(Value):
     message: str = Field(max_length=MAX_MESSAGE_CHARACTERS)
 
 
-Answer = Annotated[Ready | MadeChunks | Finished | Refused, Field(discriminator="kind")]
+Answer = Annotated[Ready | MadeChunks | Recognising | Finished | Refused, Field(discriminator="kind")]
 ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
 
 

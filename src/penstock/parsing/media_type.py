@@ -43,6 +43,12 @@ RST = "text/x-rst"
 ORG = "text/x-org"
 LATEX = "application/x-latex"
 ASCIIDOC = "text/asciidoc"
+PNG = "image/png"
+JPEG = "image/jpeg"
+TIFF = "image/tiff"
+BMP = "image/bmp"
+GIF = "image/gif"
+WEBP = "image/webp"
 
 READABLE: Mapping[str, str] = {
     PDF: "PDF",
@@ -74,20 +80,20 @@ READABLE: Mapping[str, str] = {
     ORG: "Org",
     LATEX: "LaTeX",
     ASCIIDOC: "AsciiDoc",
+    PNG: "PNG",
+    JPEG: "JPEG",
+    TIFF: "TIFF",
+    BMP: "bitmap",
+    GIF: "GIF",
+    WEBP: "WebP",
 }
 """Media type → its name for people."""
 
+PICTURES = (PNG, JPEG, TIFF, BMP, GIF, WEBP)
 HEAD_BYTES = 64 * 1024
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\x89PNG", "a PNG image"),
-    (0, b"\xff\xd8\xff", "a JPEG image"),
-    (0, b"GIF8", "a GIF image"),
-    (0, b"BM", "a bitmap image"),
-    (0, b"II*\0", "a TIFF image"),
-    (0, b"MM\0*", "a TIFF image"),
     (0, b"8BPS", "a Photoshop image"),
-    (8, b"WEBP", "a WebP image"),
     (8, b"WAVE", "a WAVE recording"),
     (8, b"AVI ", "an AVI video"),
     (4, b"ftyp", "an MP4 video, a HEIC image or their like"),
@@ -115,6 +121,19 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x31\xbe\0\0", "a document of Write or Word for DOS"),
     (0, b"%!PS", "a PostScript program"),
 )
+_PICTURES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x89PNG\r\n\x1a\n", PNG),
+    (0, b"\xff\xd8\xff", JPEG),
+    (0, b"GIF87a", GIF),
+    (0, b"GIF89a", GIF),
+    (0, b"II*\0", TIFF),
+    (0, b"MM\0*", TIFF),
+    (0, b"II+\0", TIFF),
+    (0, b"MM\0+", TIFF),
+    (8, b"WEBP", WEBP),
+)
+_BITMAP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
+"""Lengths of what follows a bitmap's first 14 bytes. "BM" alone can begin a text, too."""
 _OFFICE_PARTS = (
     (b"wordprocessingml", DOCX),
     (b"ms-word.", DOCX),
@@ -179,10 +198,20 @@ def detect(path: Path, name: str) -> str:
         return _compound_type(open_compound(path))
     if head.lstrip().startswith(b"{\\rt"):
         return RTF
+    if picture := _picture_type(head):
+        return picture
     for offset, magic, what in _MAGIC:
         if head.startswith(magic, offset):
             raise _unsupported(what)
     return _text_type(head, path, name)
+
+
+def _picture_type(head: bytes) -> str | None:
+    for offset, magic, media_type in _PICTURES:
+        if head.startswith(magic, offset):
+            return media_type
+    is_bitmap = head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BITMAP_HEADERS
+    return BMP if is_bitmap else None
 
 
 def _unsupported(what: str) -> UnsupportedFormat:

@@ -33,7 +33,16 @@ from penstock.errors import (
     error_with_code,
 )
 from penstock.models import NewChunk
-from penstock.parsing.frames import TEXT_NAME, Answer, Finished, MadeChunks, ParseRequest, Refused, Setup
+from penstock.parsing.frames import (
+    TEXT_NAME,
+    Answer,
+    Finished,
+    MadeChunks,
+    ParseRequest,
+    Recognising,
+    Refused,
+    Setup,
+)
 from penstock.parsing.process import CHILD_COMMAND, ChildProcess
 from penstock.processors import available_processors
 from penstock.settings import ParsingSettings
@@ -45,6 +54,8 @@ WATCH_SECONDS = 0.025
 """A child that fills memory at 4 GB/s is 100 MB over its limit when it is seen."""
 DESCENDANTS_EVERY = 40
 """Finding what a child has started means reading all of /proc: once a second is enough."""
+PAGE_HANGS_SECONDS = 180
+"""Three times what the child allows itself for recognising the text of a page."""
 FILES_OF_A_CHILD = 200
 """Then a fresh one: native libraries leak."""
 GROWTH_BYTES = 256 * MEBIBYTE
@@ -81,7 +92,13 @@ class ParserPool:
     ) -> None:
         """`folder` is where each child gets its temporary folder; by default one of the system's."""
         self._settings = settings
-        self._setup = Setup(recipe=recipe, memory_mb=settings.memory_mb, max_text_mb=settings.max_text_mb)
+        self._setup = Setup(
+            recipe=recipe,
+            memory_mb=settings.memory_mb,
+            max_text_mb=settings.max_text_mb,
+            ocr_data=settings.ocr_data,
+            ocr_languages=settings.ocr_languages,
+        )
         self._command = command
         self._given_folder = folder
         self._own_folder: TemporaryDirectory[str] | None = None
@@ -149,7 +166,7 @@ class Parse:
         self._name = name
         self._request = ParseRequest(path=str(path.absolute()), name=name)
         self._text_path = text_path
-        self._seconds_left = settings.timeout_seconds
+        self._time = _TimeLeft(settings)
         self._memory_over: int | None = None
         self._chunk_count = 0
         self._result: ParsedFile | None = None
@@ -187,6 +204,8 @@ class Parse:
                     self._check_order(chunks)
                     self._chunk_count += len(chunks)
                     yield chunks
+                case Recognising(page=page):
+                    self._time.turn_to(page)
                 case Finished() as finished:
                     await asyncio.to_thread(self._take_text)
                     self._result = self._parsed(finished)
@@ -200,19 +219,16 @@ class Parse:
     async def _next_answer(self) -> Answer:
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self._seconds_left):
+            async with asyncio.timeout(self._time.left):
                 return await self._child.answer()
         except TimeoutError as error:
-            raise ParserTimeout(
-                f"{self._name}: parsing took longer than {self._settings.timeout_seconds:g} seconds; "
-                "raise PENSTOCK_PARSING_TIMEOUT_SECONDS or split the file."
-            ) from error
+            raise ParserTimeout(f"{self._name}: {self._time.problem}") from error
         except EOFError as error:
             raise await self._death() from error
         except ParserCrashed as error:
             raise ParserCrashed(f"{self._name}: {error.message}") from error
         finally:
-            self._seconds_left -= time.monotonic() - began
+            self._time.spend(time.monotonic() - began)
 
     def _take_text(self) -> None:
         """The child can write in its own folder only, so the text is fetched from there."""
@@ -269,6 +285,52 @@ class Parse:
         if isinstance(error, (FileError, ParserError)):
             return error
         return ParserCrashed(f"{self._name}: the parser failed with {refused.code}: {refused.message}")
+
+
+class _TimeLeft:
+    """What a file may still take: seconds for reading it, and others for recognising text in pictures of its pages.
+
+    A scan of 200 pages honestly takes minutes. The child itself goes on to the next page after `PAGE_SECONDS`;
+    where it does not, it hangs.
+    """
+
+    def __init__(self, settings: ParsingSettings) -> None:
+        self._settings = settings
+        self._reading = settings.timeout_seconds
+        self._recognising = settings.ocr_timeout_seconds
+        self._page: int | None = None
+        self._of_page = 0.0
+
+    def turn_to(self, page: int | None) -> None:
+        """The child begins to recognise a page, or has ended it."""
+        self._page = page
+        self._of_page = PAGE_HANGS_SECONDS
+
+    @property
+    def left(self) -> float:
+        return self._reading if self._page is None else min(self._recognising, self._of_page)
+
+    def spend(self, seconds: float) -> None:
+        if self._page is None:
+            self._reading -= seconds
+        else:
+            self._recognising -= seconds
+            self._of_page -= seconds
+
+    @property
+    def problem(self) -> str:
+        """What to say where no time is left, after the file's name."""
+        if self._page is None:
+            return (
+                f"parsing took longer than {self._settings.timeout_seconds:g} seconds; "
+                "raise PENSTOCK_PARSING_TIMEOUT_SECONDS or split the file."
+            )
+        if self._of_page < self._recognising:
+            return f"recognising the text on page {self._page} hangs; the file is probably hostile."
+        return (
+            f"recognising its text took longer than {self._settings.ocr_timeout_seconds:g} seconds; "
+            "raise PENSTOCK_PARSING_OCR_TIMEOUT_SECONDS or split the file."
+        )
 
 
 class _Seat:

@@ -32,6 +32,7 @@ from penstock.parsing.formats.office_scan import SCANS
 from penstock.parsing.formats.opendocument import open_document_reader
 from penstock.parsing.formats.outlook import read_outlook
 from penstock.parsing.formats.pdf import read_pdf
+from penstock.parsing.formats.pictures import read_picture
 from penstock.parsing.formats.plain import read_plain
 from penstock.parsing.formats.records import read_json, read_notebook
 from penstock.parsing.formats.rtf import read_rtf
@@ -39,7 +40,8 @@ from penstock.parsing.formats.sheets import read_sheets
 from penstock.parsing.formats.slides import read_slides
 from penstock.parsing.formats.word import read_word
 from penstock.parsing.formats.xml import read_xml
-from penstock.parsing.media_type import READABLE, detect
+from penstock.parsing.media_type import PICTURES, READABLE, detect
+from penstock.parsing.recognition.tesseract import NO_LANGUAGE_DATA, NoRecogniser, Recogniser
 
 __all__ = ["READABLE", "read"]
 
@@ -55,20 +57,36 @@ _DAMAGE = (
 Not here: `MemoryError` and what the system says of files, which are not the file's fault."""
 
 
-def read(path: Path, media_type: str, coverage: Coverage | None = None) -> Iterator[Block]:
+def read(
+    path: Path,
+    media_type: str,
+    coverage: Coverage | None = None,
+    *,
+    recogniser: Recogniser | NoRecogniser = NO_LANGUAGE_DATA,
+) -> Iterator[Block]:
     """The Blocks of a file in reading order, while it is being read: none is empty, none holds NUL or surrogates.
 
     With `coverage`, and where its format has an independent count, the words are counted again, and what was lost
-    comes at the end.
+    comes at the end. `recogniser` reads the text in pictures and scans.
 
     Raises `FileError`: `UnsupportedFormat`, `PasswordProtected`, `CorruptFile`, `TooLarge`, and at the end `NoText`
     if there was no word. What came before an error is good text.
     """
-    return _read(path, media_type, EmbeddedFiles(_read_embedded), coverage)
+
+    def read_embedded(path: Path, name: str, embedded: EmbeddedFiles) -> Iterator[Block]:
+        return _read(path, detect(path, name), embedded, recogniser)
+
+    return _read(path, media_type, EmbeddedFiles(read_embedded), recogniser, coverage)
 
 
-def _read(path: Path, media_type: str, embedded: EmbeddedFiles, coverage: Coverage | None = None) -> Iterator[Block]:
-    reader = _readers(embedded, coverage or Coverage()).get(media_type)
+def _read(
+    path: Path,
+    media_type: str,
+    embedded: EmbeddedFiles,
+    recogniser: Recogniser | NoRecogniser,
+    coverage: Coverage | None = None,
+) -> Iterator[Block]:
+    reader = _readers(embedded, recogniser, coverage or Coverage()).get(media_type)
     if reader is None:
         raise UnsupportedFormat
     scan = SCANS.get(media_type)
@@ -92,13 +110,13 @@ def _read_and_scan(path: Path, *, reader: Reader, scan: Reader, coverage: Covera
     return supplemented(reader(path), partial(scan, path), coverage)
 
 
-def _read_embedded(path: Path, name: str, embedded: EmbeddedFiles) -> Iterator[Block]:
-    return _read(path, detect(path, name), embedded)
-
-
-def _readers(embedded: EmbeddedFiles, coverage: Coverage) -> Mapping[str, Reader]:
+def _readers(
+    embedded: EmbeddedFiles, recogniser: Recogniser | NoRecogniser, coverage: Coverage
+) -> Mapping[str, Reader]:
     holding = {media_type: partial(reader, embedded=embedded) for media_type, reader in _HOLDING_FILES.items()}
-    return {**_READERS, **holding, types.PDF: partial(read_pdf, embedded=embedded, coverage=coverage)}
+    pictures = dict.fromkeys(PICTURES, partial(read_picture, recogniser=recogniser))
+    pdf = partial(read_pdf, embedded=embedded, recogniser=recogniser, coverage=coverage)
+    return {**_READERS, **holding, **pictures, types.PDF: pdf}
 
 
 _HOLDING_FILES: Mapping[str, Callable[..., Iterator[Block]]] = {

@@ -65,6 +65,8 @@ class Page:
     number: int
     lines: list[Line]
     notes: list[str] = field(default_factory=list[str])
+    recognised: list[Block] = field(default_factory=list[Block])
+    """What was read from its picture."""
 
 
 @dataclass
@@ -96,6 +98,7 @@ class Layout:
         last = len(page.lines) - footers
         for lines in _paragraphs(self._readings(page.lines[headers:last])):
             yield _block(lines, page.number)
+        yield from page.recognised
         for line in page.lines[last:]:
             yield Block(line.text, BlockKind.PAGE_FURNITURE, page=page.number)
         for note in page.notes:

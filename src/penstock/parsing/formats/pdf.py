@@ -27,6 +27,8 @@ from penstock.parsing.coverage import Coverage, PageCoverage
 from penstock.parsing.formats.cleaning import one_line
 from penstock.parsing.formats.embedded import MAX_FILES, EmbeddedFiles
 from penstock.parsing.formats.layout import Layout, Line, Page
+from penstock.parsing.formats.scans import no_text, recognise_page
+from penstock.parsing.recognition.tesseract import NoRecogniser, Recogniser
 
 HYPHEN = "\ufffe"
 """PDFium's mark for a hyphen at a line's end; the line break after it is left out."""
@@ -46,8 +48,10 @@ _UNSAID = frozenset({"Off", "Yes", "On"})
 """Values of boxes to tick."""
 
 
-def read_pdf(path: Path, *, embedded: EmbeddedFiles, coverage: Coverage) -> Iterator[Block]:
-    """Blocks with their pages; two pages are in memory at a time.
+def read_pdf(
+    path: Path, *, embedded: EmbeddedFiles, recogniser: Recogniser | NoRecogniser, coverage: Coverage
+) -> Iterator[Block]:
+    """Blocks with their pages; two pages are in memory at a time. Pages that are scans are recognised.
 
     Raises `PasswordProtected`, `CorruptFile`, or `NoText` for a PDF that holds nothing but pictures.
     """
@@ -56,22 +60,15 @@ def read_pdf(path: Path, *, embedded: EmbeddedFiles, coverage: Coverage) -> Iter
         check = PageCoverage(coverage)
         found = False
         for number in range(1, len(document) + 1):
-            page = _read_page(document, number)
-            found = found or bool(page.lines or page.notes)
+            page = _read_page(document, number, recogniser)
+            found = found or bool(page.lines or page.notes or page.recognised)
             check.heard(number, (line.text for line in page.lines))
             yield from check.passed(layout.add_page(page))
         yield from check.passed(layout.finish())
         yield from check.rest()
         yield from _attachments(document, embedded)
         if not found and not document.count_attachments():
-            raise NoText(_no_text(len(document)))
-
-
-def _no_text(pages: int) -> str:
-    return (
-        f"The PDF holds no text on its {pages} page{'' if pages == 1 else 's'}, only pictures: it is probably a scan. "
-        "Run text recognition (OCR) on it and hand it in again."
-    )
+            raise NoText(no_text(len(document), recogniser))
 
 
 def _attachments(document: pdfium.PdfDocument, embedded: EmbeddedFiles) -> Iterator[Block]:
@@ -122,14 +119,16 @@ def _outline(document: pdfium.PdfDocument) -> dict[str, int]:
     return levels
 
 
-def _read_page(document: pdfium.PdfDocument, number: int) -> Page:
+def _read_page(document: pdfium.PdfDocument, number: int, recogniser: Recogniser | NoRecogniser) -> Page:
     """Empty for a page that cannot be loaded, of which a damaged file may have several."""
     try:
         page = document[number - 1]
     except pdfium.PdfiumError:
         return Page(number, [])
     try:
-        return Page(number, _text_lines(page), list(_notes(page.raw)))
+        lines = _text_lines(page)
+        recognised = recognise_page(page, number, [line.text for line in lines], recogniser)
+        return Page(number, lines, list(_notes(page.raw)), recognised)
     finally:
         page.close()
 

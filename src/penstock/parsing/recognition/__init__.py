@@ -1,0 +1,1 @@
+"""Text in pictures: Tesseract, where its language data is installed."""

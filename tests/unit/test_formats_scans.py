@@ -1,0 +1,90 @@
+"""PDFs whose pages are pictures: which of them are recognised, and what comes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pictures import BOOK, GATE, PROSE, page_of_text, recogniser, scanned_pdf, word_recall
+from PIL import Image
+
+from penstock.chunking.document import Block, Origin
+from penstock.errors import NoText
+from penstock.parsing import media_type as types
+from penstock.parsing.formats import read
+from penstock.parsing.recognition.tesseract import Recogniser
+
+__all__ = ["recogniser"]
+
+pytestmark = pytest.mark.slow
+
+SMALL = (1200, 400)
+
+
+def blocks(tmp_path: Path, content: bytes, recogniser: Recogniser) -> list[Block]:
+    path = tmp_path / "object"
+    path.write_bytes(content)
+    return list(read(path, types.PDF, recogniser=recogniser))
+
+
+def texts(tmp_path: Path, content: bytes, recogniser: Recogniser) -> list[str]:
+    return [block.text for block in blocks(tmp_path, content, recogniser)]
+
+
+def test_a_scan_is_read_word_for_word(tmp_path: Path, recogniser: Recogniser) -> None:
+    found = blocks(tmp_path, scanned_pdf([(page_of_text(PROSE), ""), (page_of_text([BOOK]), "")]), recogniser)
+    for number, truth in ((1, PROSE), (2, [BOOK])):
+        assert word_recall(truth, [block.text for block in found if block.page == number]) >= 0.98
+    assert {block.origin for block in found} == {Origin.RECOGNISED}
+
+
+def test_only_the_pages_without_text_are_recognised(tmp_path: Path, recogniser: Recogniser) -> None:
+    picture = page_of_text(["Drawn words."], size=SMALL)
+    content = scanned_pdf([(None, "Real words"), (picture, ""), (picture, GATE[:110]), (None, "The end")])
+    announced: list[int | None] = []
+    found = blocks(tmp_path, content, Recogniser(recogniser.data, announce=announced.append))
+    assert [(block.page, block.origin.value, block.text) for block in found] == [
+        (1, "body", "Real words"),
+        (2, "recognised", "Drawn words."),
+        (3, "body", GATE[:110]),
+        (4, "body", "The end"),
+    ]
+    assert announced == [2, None]
+
+
+def test_a_scan_with_a_stamp_is_a_scan(tmp_path: Path, recogniser: Recogniser) -> None:
+    content = scanned_pdf([(page_of_text(["Drawn words."], size=SMALL), "Received 2 May")])
+    assert texts(tmp_path, content, recogniser) == ["Received 2 May", "Drawn words."]
+
+
+@pytest.mark.parametrize("turned", [90, 180])
+def test_pages_that_the_viewer_turns(tmp_path: Path, recogniser: Recogniser, turned: int) -> None:
+    as_scanned = page_of_text([GATE]).rotate(turned, expand=True)
+    content = scanned_pdf([(as_scanned, "")], turned=turned)
+    assert word_recall([GATE], texts(tmp_path, content, recogniser)) >= 0.98
+
+
+@pytest.mark.parametrize("scale", [0.02, 5])
+def test_pages_of_odd_sizes_are_drawn_within_bounds(tmp_path: Path, recogniser: Recogniser, scale: float) -> None:
+    content = scanned_pdf([(page_of_text([GATE]), "")], scale=scale)
+    assert word_recall([GATE], texts(tmp_path, content, recogniser)) >= 0.98
+
+
+def test_empty_pages_and_pictures_without_text_give_nothing(tmp_path: Path, recogniser: Recogniser) -> None:
+    white, grain = Image.new("L", SMALL, "white"), Image.effect_noise(SMALL, 150)
+    with pytest.raises(NoText, match=r"no text on its 3 pages, and none was recognised in their pictures, as eng"):
+        texts(tmp_path, scanned_pdf([(white, ""), (grain, ""), (None, "")]), recogniser)
+
+
+def test_a_page_whose_picture_is_huge_is_left_out_with_a_word(tmp_path: Path, recogniser: Recogniser) -> None:
+    content = scanned_pdf([(None, "Real words"), (Image.new("L", (10_000, 9_500), "white"), "")])
+    assert texts(tmp_path, content, recogniser) == [
+        "Real words",
+        "(Page 2 was not recognised: its picture has 10000 x 9500 pixels.)",
+    ]
+
+
+def test_without_a_recogniser_the_other_pages_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "object"
+    path.write_bytes(scanned_pdf([(None, "Real words"), (page_of_text(["Drawn words."], size=SMALL), "")]))
+    assert [block.text for block in read(path, types.PDF)] == ["Real words"]
