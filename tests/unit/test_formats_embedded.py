@@ -6,18 +6,26 @@
 from __future__ import annotations
 
 import struct
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pypdfium2 as pdfium
 import pytest
 from compound_files import compound_file
+from hypothesis import given
+from hypothesis import strategies as st
 from office_files import package, relationships, word_document, word_paragraph
 
 from penstock.chunking.document import Block, Origin
 from penstock.errors import NoText
 from penstock.parsing import media_type as types
+from penstock.parsing.compound import CompoundFile, packed
 from penstock.parsing.coverage import Coverage
 from penstock.parsing.formats import embedded, read
+from penstock.parsing.formats.embedded import EmbeddedFiles
+from penstock.parsing.formats.legacy_embedded import with_embedded
+from penstock.parsing.media_type import detect
 
 P = "http://schemas.openxmlformats.org/presentationml/2006/main"
 R = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -236,6 +244,64 @@ def test_ole_objects_of_open_document_stand_on_their_page(tmp_path: Path) -> Non
         ("embedded", "In an object", 2),
         ("body", "page 2", 2),
     ]
+
+
+# ---- before 2007 ----
+
+SUBJECT = {("__SUBSTG1.0_0037001F",): "A message".encode("utf-16-le"), ("__PROPERTIES_VERSION1.0",): bytes(32)}
+
+
+def objects_of(tmp_path: Path, content: bytes) -> list[tuple[str, str]]:
+    """What a reader of before 2007 gives besides the text of the file itself."""
+
+    def reader(path: Path) -> Iterator[Block]:
+        yield Block(f"from {path.name}")
+
+    def read_inner(path: Path, name: str, embedded: EmbeddedFiles) -> Iterator[Block]:
+        return read(path, detect(path, name))
+
+    (tmp_path / "object").write_bytes(content)
+    found = list(with_embedded(tmp_path / "object", reader=reader, embedded=EmbeddedFiles(read_inner)))
+    assert found.pop(0) == Block("from object")
+    return texts(found)
+
+
+@pytest.mark.parametrize("folder", [("ObjectPool", "_1"), ("MBD0012",)])
+def test_storages_inside_word_and_excel_are_files(tmp_path: Path, folder: tuple[str, ...]) -> None:
+    inside = {(*folder, *path): data for path, data in SUBJECT.items()}
+    picture = {(*folder[:-1], f"{folder[-1]}9", "\x02OlePres000"): b"a picture of an object without content"}
+    found = objects_of(tmp_path, packed({("WordDocument",): b"x", **inside, **picture}))
+    assert found[:2] == [("embedded", "Embedded file: object 1"), ("embedded", "A message")]
+    assert "object 2" not in str(found)
+
+
+def test_objects_inside_powerpoint_are_files(tmp_path: Path) -> None:
+    def record(kind: int, data: bytes, instance: int = 0) -> bytes:
+        return struct.pack("<HHI", instance << 4, kind, len(data)) + data
+
+    message = packed(SUBJECT)
+    stream = record(1, b"other") + record(0x1011, message) + record(0x1011, bytes(4) + zlib.compress(message), 1)
+    found = objects_of(tmp_path, packed({("PowerPoint Document",): stream}))
+    assert [text for _, text in found] == [
+        "Embedded file: object 1", "A message", "Subject: A message",
+        "Embedded file: object 2", "A message", "Subject: A message",
+    ]  # fmt: skip
+
+
+def test_damaged_objects_inside_powerpoint_leave_a_note(tmp_path: Path) -> None:
+    stream = struct.pack("<HHI", 1 << 4, 0x1011, 1 << 30) + b"\0\0\0\0not compressed at all"
+    found = objects_of(tmp_path, packed({("PowerPoint Document",): stream}))
+    assert found == [("embedded", "(object 1 was not read: It is damaged.)")]
+
+
+@given(
+    st.dictionaries(
+        st.lists(st.sampled_from("ABC"), min_size=3, max_size=3).map(tuple), st.binary(max_size=9_000), max_size=6
+    )
+)
+def test_packed_streams_are_found_again(streams: dict[tuple[str, ...], bytes]) -> None:
+    container = CompoundFile(packed(streams))
+    assert {path: container.read(*path) for path in container.streams} == streams
 
 
 # ---- bounds ----

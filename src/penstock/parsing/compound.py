@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.errors import CorruptFile
+from penstock.errors import CorruptFile, TooLarge
 
 MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")
 MAX_BYTES = 512 * 1024**2
@@ -15,7 +15,11 @@ MAX_BYTES = 512 * 1024**2
 
 _END = 0xFFFFFFFA
 """Sector numbers from here on are marks: end of chain, free, table sectors."""
+_END_OF_CHAIN, _NONE, _TABLE_MARK = 0xFFFFFFFE, 0xFFFFFFFF, 0xFFFFFFFD
 _STORAGE, _STREAM, _ROOT = 1, 2, 5
+_PACKED_SECTOR = 4096
+_TABLE_SECTORS = 109
+"""Those that the header has room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,76 @@ class CompoundFile:
 def open_compound(path: Path) -> CompoundFile:
     """Raises `CorruptFile` where `path` is not a sound compound file."""
     return CompoundFile(path.read_bytes())
+
+
+def packed(streams: Mapping[tuple[str, ...], bytes]) -> bytes:
+    """A compound file of its own of streams that were inside another one, by path.
+
+    For our own reading: it has no small sectors, and siblings are a list where other programs make a tree of them.
+    """
+    paths = [(), *sorted({path[:depth] for path in streams for depth in range(1, len(path) + 1)})]
+    writer = _Writer()
+    starts = {path: writer.put(data) for path, data in streams.items()}
+    nodes = {path: number for number, path in enumerate(paths)}
+    elder: dict[tuple[str, ...], tuple[str, ...]] = {}
+    right, child = dict.fromkeys(paths, _NONE), dict.fromkeys(paths, _NONE)
+    for path in paths[1:]:
+        links, owner = (right, elder[path[:-1]]) if path[:-1] in elder else (child, path[:-1])
+        links[owner] = nodes[path]
+        elder[path[:-1]] = path
+    directory = writer.put(
+        b"".join(
+            _packed_entry(
+                path[-1] if path else "Root Entry",
+                (_ROOT if not path else _STREAM if path in streams else _STORAGE, right[path], child[path]),
+                (starts.get(path, _END_OF_CHAIN), len(streams.get(path, b""))),
+            )
+            for path in paths
+        )
+    )
+    return writer.finished(directory)
+
+
+class _Writer:
+    """Sectors one after the other, and the table of which follows which."""
+
+    def __init__(self) -> None:
+        self._body = bytearray()
+        self._table: list[int] = []
+
+    def put(self, data: bytes) -> int:
+        """The first of the sectors that hold `data`."""
+        if not data:
+            return _END_OF_CHAIN
+        start = len(self._table)
+        count = -(-len(data) // _PACKED_SECTOR)
+        self._table += [*range(start + 1, start + count), _END_OF_CHAIN]
+        self._body += data.ljust(count * _PACKED_SECTOR, b"\0")
+        return start
+
+    def finished(self, directory: int) -> bytes:
+        """The file. Raises `TooLarge` for more than its header has room for: 446 MB."""
+        places = _PACKED_SECTOR // 4
+        count = -(-len(self._table) // (places - 1))
+        if count > _TABLE_SECTORS:
+            raise TooLarge("An embedded object is larger than 446 MB.")
+        first = len(self._table)
+        table = struct.pack(f"<{first + count}I", *self._table, *[_TABLE_MARK] * count)
+        table = table.ljust(count * _PACKED_SECTOR, b"\xff")
+        header = struct.pack(
+            "<8s16s5H6x9I", MAGIC, bytes(16), 62, 4, 0xFFFE, _PACKED_SECTOR.bit_length() - 1, 6,
+            0, count, directory, 0, 0, _END_OF_CHAIN, 0, _END_OF_CHAIN, 0,
+        )  # fmt: skip
+        sectors = [*range(first, first + count), *[_NONE] * (_TABLE_SECTORS - count)]
+        header += struct.pack(f"<{_TABLE_SECTORS}I", *sectors)
+        return header.ljust(_PACKED_SECTOR, b"\0") + bytes(self._body) + table
+
+
+def _packed_entry(name: str, node: tuple[int, int, int], place: tuple[int, int]) -> bytes:
+    encoded = name.encode("utf-16-le", "replace")[:62] + b"\0\0"
+    kind, right, child = node
+    head = struct.pack("<64sHBBIII", encoded, len(encoded), kind, 1, _NONE, right, child)
+    return head.ljust(116, b"\0") + struct.pack("<IQ", *place)
 
 
 def _entry(table: bytes, at: int) -> Entry:

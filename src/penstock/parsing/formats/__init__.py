@@ -23,6 +23,7 @@ from penstock.parsing.formats.delimited import read_delimited
 from penstock.parsing.formats.embedded import EmbeddedFiles
 from penstock.parsing.formats.epub import read_epub
 from penstock.parsing.formats.html import read_html
+from penstock.parsing.formats.legacy_embedded import with_embedded
 from penstock.parsing.formats.legacy_sheets import read_legacy_sheets
 from penstock.parsing.formats.legacy_slides import read_legacy_slides
 from penstock.parsing.formats.legacy_word import read_legacy_word
@@ -127,6 +128,9 @@ _HOLDING_FILES: Mapping[str, Callable[..., Iterator[Block]]] = {
     types.EML: read_mail,
     types.MBOX: read_mailbox,
     types.MSG: read_outlook,
+    types.DOC: partial(with_embedded, reader=read_legacy_word),
+    types.PPT: partial(with_embedded, reader=read_legacy_slides),
+    types.XLS: partial(with_embedded, reader=read_legacy_sheets),
     types.ODT: open_document_reader(page_tag=None),
     types.ODS: open_document_reader(page_tag="table"),
     types.ODP: open_document_reader(page_tag="page"),
@@ -149,7 +153,4 @@ _READERS: Mapping[str, Reader] = {
     types.ASCIIDOC: read_asciidoc,
     types.EPUB: read_epub,
     types.RTF: read_rtf,
-    types.DOC: read_legacy_word,
-    types.PPT: read_legacy_slides,
-    types.XLS: read_legacy_sheets,
 }

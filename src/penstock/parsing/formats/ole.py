@@ -11,7 +11,7 @@ from penstock.parsing.encoding import decoded
 from penstock.parsing.formats.cleaning import one_line
 
 NATIVE = "\x01OLE10NATIVE"
-_PAYLOADS = ("PACKAGE", "EMBEDDEDODF", "CONTENTS")
+_PAYLOADS = ("PACKAGE", "EMBEDDEDODF", "PACKAGE_STREAM", "CONTENTS")
 """Streams that are a file as it is: Office Open XML, OpenDocument, and what other programs put there, such as PDF."""
 _NO_FILES = ("EQUATION NATIVE", "OCXNAME", "\x03OCXNAME", "\x01OLE10FMTPROGID")
 """Streams of objects that no program saves as a file: equations, and buttons and fields of forms."""
@@ -28,7 +28,7 @@ def unpacked(name: str, data: bytes) -> tuple[str, bytes] | None:
         return name, data
     try:
         container = CompoundFile(data)
-        if any(stream in container for stream in _NO_FILES):
+        if any(stream in container for stream in _NO_FILES) or not _has_content(container):
             return None
         if NATIVE in container:
             return _native(name, container.read(NATIVE))
@@ -37,6 +37,11 @@ def unpacked(name: str, data: bytes) -> tuple[str, bytes] | None:
         return name, data
     # A stream of that name may also belong to the object's own format, such as Publisher's
     return (name, payload) if payload else (name, data)
+
+
+def _has_content(container: CompoundFile) -> bool:
+    """Whether there is more than what OLE itself writes: pictures of the object, the name of its program."""
+    return NATIVE in container or any(path[-1][:1] > "\x1f" for path in container.streams)
 
 
 def _native(name: str, data: bytes) -> tuple[str, bytes] | None:
