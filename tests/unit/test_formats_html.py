@@ -252,3 +252,19 @@ def test_cut_xml_gives_what_is_there(tmp_path: Path) -> None:
 def test_xml_without_words(tmp_path: Path) -> None:
     with pytest.raises(NoText):
         xml(tmp_path, "<a><b/></a>")
+
+
+def test_excel_of_2003_has_rows(tmp_path: Path) -> None:
+    names = 'xmlns="urn:schemas-microsoft-com:office:spreadsheet"'
+    cells = "<Cell><Data>gauge</Data></Cell><Cell><Data>level</Data></Cell>"
+    colours = "<Colors xmlns='urn:schemas-microsoft-com:office:excel'><Index>3</Index></Colors>"
+    source = f"<?xml version='1.0'?><Workbook {names}>{colours}<Worksheet><Table><Row>{cells}</Row></Table></Worksheet>"
+    assert xml(tmp_path, f"{source}</Workbook>") == [("table_row", "gauge | level")]
+
+
+def test_pictures_and_codes_in_office_xml_are_no_words(tmp_path: Path) -> None:
+    word = "http://schemas.microsoft.com/office/word/2003/wordml"
+    runs = "<w:r><w:t>Level </w:t></w:r><w:r><w:instrText>PAGE</w:instrText></w:r><w:r><w:t>7</w:t></w:r>"
+    body = f"<w:body><w:binData>iVBORw0KGgo=</w:binData><w:p>{runs}</w:p></w:body>"
+    source = f"<?xml version='1.0'?><w:wordDocument xmlns:w='{word}'>{body}</w:wordDocument>"
+    assert [text for _, text in xml(tmp_path, source)] == ["Level 7"]

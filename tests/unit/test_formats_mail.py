@@ -16,6 +16,7 @@ from penstock.errors import CorruptFile, FileError, NoText
 from penstock.parsing import media_type as types
 from penstock.parsing.formats import read
 from penstock.parsing.formats.rtf import decompressed, rtf_blocks
+from penstock.parsing.media_type import detect
 
 
 def blocks(tmp_path: Path, content: bytes, media_type: str) -> list[Block]:
@@ -113,6 +114,17 @@ def test_attachments_are_read_by_their_content(tmp_path: Path) -> None:
     assert found[2:5] == ["see attached", "Attachment: report.pdf", "Inside"]
     assert found[5] == "Attachment: logo.png"
     assert found[6].startswith("(logo.png was not read: The file is a picture.")
+
+
+def test_a_saved_web_page_is_its_text_without_its_styles(tmp_path: Path) -> None:
+    saved = (
+        b"From: <Saved by Blink>\nSubject: A page\nMIME-Version: 1.0\nContent-Type: multipart/related; boundary=b\n\n"
+        b"--b\nContent-Type: text/html\n\n<h1>Title</h1><p>Words</p>\n--b\nContent-Type: text/css\n"
+        b"Content-Location: https://example.com/a.css\n\nbody { color: red }\n--b--\n"
+    )
+    (tmp_path / "a.mht").write_bytes(saved)
+    assert detect(tmp_path / "a.mht", "a.mht") == types.EML
+    assert texts(blocks(tmp_path, saved, types.EML))[2:] == ["Title", "Words"]
 
 
 def test_forwarded_messages_are_read_to_a_depth(tmp_path: Path) -> None:

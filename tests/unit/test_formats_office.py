@@ -14,6 +14,7 @@ from penstock.parsing import archive as archives
 from penstock.parsing import media_type as types
 from penstock.parsing.archive import open_archive
 from penstock.parsing.formats import read
+from penstock.parsing.media_type import detect
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 STRICT_W = 'xmlns:w="http://purl.oclc.org/ooxml/wordprocessingml/main"'
@@ -622,6 +623,25 @@ def test_open_document_text(tmp_path: Path) -> None:
         ("page_furniture", "Note"),
         ("list_item", "item"),
         ("table_row", "x | y | y"),
+    ]
+
+
+def test_open_document_in_a_single_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.fodt"
+    header = "<style:header><text:p>Head</text:p></style:header>"
+    picture = "<draw:image><office:binary-data>iVBORw0KGgo=</office:binary-data></draw:image>"
+    body = f"<text:h text:outline-level='1'>Title</text:h><text:p>a<text:s/>b{picture}</text:p>"
+    path.write_text(
+        f"<?xml version='1.0'?><office:document {ODF} xmlns:style='s' office:mimetype='{types.ODT}'>"
+        f"<office:master-styles><style:master-page>{header}</style:master-page></office:master-styles>"
+        f"<office:body><office:text>{body}</office:text></office:body></office:document>",
+        encoding="utf-8",
+    )
+    assert detect(path, path.name) == types.ODT
+    assert kinds(list(read(path, types.ODT))) == [
+        ("heading", "Title"),
+        ("paragraph", "a b"),
+        ("page_furniture", "Head"),
     ]
 
 

@@ -234,3 +234,72 @@ def test_many_comments_take_no_time(path: Path) -> None:
     assert found(path, "<!-- rule -->\n" * 2000 + "- A list.\n", "notes.md") == types.MARKDOWN
     assert found(path, "<!-- saved -->\n" * 100 + "<?xml version='1.0'?><!-- a --><html>") == types.HTML
     assert found(path, "<!-- never closed\n" * 100, "notes.md") == types.MARKDOWN
+
+
+@pytest.mark.parametrize(
+    ("main", "media_type"),
+    [
+        ("ms-word.document.macroEnabled", types.DOCX),
+        ("openxmlformats-officedocument.wordprocessingml.template", types.DOCX),
+        ("ms-word.template.macroEnabledTemplate", types.DOCX),
+        ("ms-excel.sheet.macroEnabled", types.XLSX),
+        ("openxmlformats-officedocument.spreadsheetml.template", types.XLSX),
+        ("ms-excel.template.macroEnabled", types.XLSX),
+        ("ms-excel.addin.macroEnabled", types.XLSX),
+        ("ms-powerpoint.presentation.macroEnabled", types.PPTX),
+        ("openxmlformats-officedocument.presentationml.slideshow", types.PPTX),
+        ("ms-powerpoint.slideshow.macroEnabled", types.PPTX),
+        ("openxmlformats-officedocument.presentationml.template", types.PPTX),
+        ("ms-powerpoint.template.macroEnabled", types.PPTX),
+    ],
+)
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_templates_shows_and_files_with_macros_are_their_siblings(
+    path: Path, main: str, media_type: str, quote: str
+) -> None:
+    zipped(path, {"[Content_Types].xml": content_types(main).replace('"', quote)})
+    assert detect(path, "file") == media_type
+
+
+@pytest.mark.parametrize(
+    ("kind", "media_type"), [("text", types.ODT), ("spreadsheet", types.ODS), ("presentation", types.ODP)]
+)
+def test_open_document_templates_and_single_files(path: Path, kind: str, media_type: str) -> None:
+    assert detect(zipped(path, {"mimetype": f"application/vnd.oasis.opendocument.{kind}-template"}), "a") == media_type
+    declared = f"office:version='1.3' office:mimetype='application/vnd.oasis.opendocument.{kind}'"
+    assert found(path, f"<?xml version='1.0'?>\n<!-- x --><office:document {declared}><office:body/>") == media_type
+
+
+def test_a_book_without_its_type_is_a_book(path: Path) -> None:
+    assert detect(zipped(path, {"META-INF/container.xml": "<container/>"}), "a.zip") == types.EPUB
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WEBVTT\n\n00:01.000 --> 00:02.000\nHello there\n", "1\n00:00:01,000 --> 00:00:02,000\nHello there\n",
+        "name: x\nsteps:\n  - run: make\n", "[tool]\nname = 'x'\n", "2026-01-01 INFO started\n2026-01-02 ERROR: died\n",
+        "import os\n\ndef f(x):\n    return x\n", "#include <stdio.h>\nint main() { return 0; }\n",
+        "#!/bin/sh\necho hi\n", "BMW sold more cars.\n", "ID3 tags hold names.\n", "MZ is short for Mozambique.\n",
+        "OTTO\n", "FORM 10-K\n",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["file", "a.log", "a.vtt", "a.yaml", "a.py", "a.xyz"])
+def test_whatever_is_text_is_read_as_text(path: Path, text: str, name: str) -> None:
+    assert found(path, text, name) == types.PLAIN
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"ID3\3\0" + bytes(50), "MP3"), (b"\xff\xfb\x90d" + bytes(200), "MP3"), (b"RIFF\0\0\0\0WAVEfmt ", "WAVE"),
+        (b"\0\0\0\x18ftypmp42", "video"), (b"FORM\0\0\0\0AIFF", "AIFF"),
+        (b"MZ\x90\0\3", "program"), (b"\x7fELF\2\1\1", "program"), (b"a" * 257 + b"ustar\x0000", "tar"),
+        (bytes(60) + b"BOOKMOBI", "Kindle"), (b"\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d\xae", "OneNote"),
+        (b"!BDN\0\0", "Outlook"),
+        (b"HWP Document File V3.00 \x1a\1\2\3", "Hangul"), (bytes(range(1, 256)), "binary data"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_says_what_it_seems_to_be(path: Path, content: bytes, what: str) -> None:
+    with pytest.raises(UnsupportedFormat, match=f"{what}.* convert it to a format that it does"):
+        found(path, content, "a.txt")

@@ -38,6 +38,8 @@ _BINARY = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _HIGH_RUN = re.compile(rb"[\x80-\xff]+")
 _PLAIN_WIDE = re.compile("[\t\n -~\u3001\u3002\u3041-\u30fe\uff01-\uff5e]")
 """ASCII, kana and the punctuation of East Asia: letters of the other byte order are hardly ever among them."""
+_WORDS = re.compile(rb"[A-Za-z ]{10}")
+"""Plain letters, which five characters of UTF-16 in a row do not look like."""
 _UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _ESCAPES = (
     (re.compile(rb"\x1b\$\)C"), "iso2022_kr"),
@@ -242,7 +244,9 @@ def _characters(sample: bytes, encoding: str) -> str:
 def _is_chance(sample: bytes, text: str) -> bool:
     """Without zeros nearly any few bytes are letters, though of scripts that do not stand together."""
     scripts = {unicodedata.name(letter, "?").partition(" ")[0] for letter in set(text) if letter.isalpha()}
-    return len(text) < 6 or len(scripts) > 7 or _looks_like_text(sample.replace(b"\0", b"").decode("latin-1"))
+    if len(text) < 6 or len(scripts) > 7 or _WORDS.search(sample):
+        return True
+    return _looks_like_text(sample.replace(b"\0", b"").decode("latin-1"))
 
 
 def _is_ebcdic(sample: bytes) -> bool:

@@ -120,6 +120,28 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xfe7\0", "a document of Word 5 or older"),
     (0, b"\x31\xbe\0\0", "a document of Write or Word for DOS"),
     (0, b"%!PS", "a PostScript program"),
+    (0, b"\xff\xfb", "an MP3 recording"),
+    (0, b"\xff\xf3", "an MP3 recording"),
+    (8, b"AIFF", "an AIFF recording"),
+    (0, b"MThd", "a MIDI file"),
+    (0, b"#!AMR", "an AMR recording"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media file"),
+    (0, b"FLV\1", "a Flash video"),
+    (0, b"CWS", "a Flash film"),
+    (0, b"\0\0\1\0", "an icon"),
+    (0, b"AT&TFORM", "a DjVu document"),
+    (0, b"\0\1\0\0\0", "a font"),
+    (0, b"OTTO", "a font"),
+    (0, b"!<arch>", "an archive of programs"),
+    (0, b"\x04\x22\x4d\x18", "an LZ4 archive"),
+    (0, b"!BDN", "an Outlook data file (export its messages)"),
+    (0, b"\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d", "a OneNote section (export it as Word or PDF)"),
+    (0, b"ITSF", "a compiled HTML help file"),
+    (60, b"BOOKMOBI", "a Kindle book"),
+    (0, b"\xffWPC", "a WordPerfect document"),
+    (0, b"HWP Document File", "a Hangul document"),
+    (0, b"\x93NUMPY", "an array of NumPy"),
+    (0, b"\0asm", "a WebAssembly program"),
 )
 _PICTURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", PNG),
@@ -134,6 +156,7 @@ _PICTURES: tuple[tuple[int, bytes, str], ...] = (
 )
 _BITMAP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
 """Lengths of what follows a bitmap's first 14 bytes. "BM" alone can begin a text, too."""
+_CONTROLS = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 _OFFICE_PARTS = (
     (b"wordprocessingml", DOCX),
     (b"ms-word.", DOCX),
@@ -169,6 +192,7 @@ _POSTMARK = re.compile(r"From \S+.*\d{4}\s*$")
 _HTML_START = re.compile(r"(?i)<(?:!doctype\s+html|html)\b")
 _BEFORE_ROOT = (("<!--", "-->"), ("<?", "?>"))
 """Comments and processing instructions, which may stand before the first element."""
+_FLAT_OPEN_DOCUMENT = re.compile(r"""<office:document\s[^>]*?\boffice:mimetype\s*=\s*["']([\w./-]+)""")
 _HTML_TAG = re.compile(
     r"(?i)</?(?:head|body|div|p|table|tr|td|span|br|h[1-6]|ul|ol|li|a|meta|title|b|i|font)\b[^<>]*>",
 )
@@ -201,7 +225,8 @@ def detect(path: Path, name: str) -> str:
     if picture := _picture_type(head):
         return picture
     for offset, magic, what in _MAGIC:
-        if head.startswith(magic, offset):
+        # Of letters alone a text may begin, too: one about BMW, or about ID3 tags.
+        if head.startswith(magic, offset) and (not magic.isalnum() or _CONTROLS.search(head[:1024])):
             raise _unsupported(what)
     return _text_type(head, path, name)
 
@@ -230,6 +255,8 @@ def _zip_type(archive: Archive) -> str:
                 _refuse_encrypted(archive)
                 return media_type
         raise _unsupported(f"a zip container of type {declared[:80]}")
+    if "META-INF/container.xml" in archive:  # an EPUB whose packer knew no better
+        return EPUB
     if any(name.lower().endswith(".iwa") or name == "buildVersionHistory.plist" for name in archive.names):
         raise _unsupported("an Apple iWork document (export it as PDF or Word)")
     raise _unsupported("a zip archive (hand in the files inside one by one)")
@@ -238,7 +265,7 @@ def _zip_type(archive: Archive) -> str:
 def _office_type(archive: Archive) -> str:
     """By the declared type of the main part, which no renaming changes; else by where it lies."""
     types = archive.read("[Content_Types].xml")
-    for main in re.findall(rb'ContentType\s*=\s*"([^"]*main\+xml|[^"]*sheet\.binary[^"]*main)"', types):
+    for main in re.findall(rb"""ContentType\s*=\s*["']([^"']*main\+xml|[^"']*sheet\.binary[^"']*main)["']""", types):
         for sign, media_type in _OFFICE_PARTS:
             if sign in main:
                 return media_type
@@ -342,6 +369,14 @@ def _from_root(text: str) -> str:
     return text[at:]
 
 
+def _as_flat_open_document(text: str, named: str | None, path: Path) -> str | None:
+    """OpenDocument in one XML file (fodt, fods, fodp)."""
+    del named, path
+    root = _FLAT_OPEN_DOCUMENT.match(_from_root(text))
+    declared = root[1] if root else ""
+    return next((media_type for prefix, media_type in _OPEN_DOCUMENT[:3] if declared.startswith(prefix)), None)
+
+
 def _as_xml(text: str, named: str | None, path: Path) -> str | None:
     del path
     if text.lstrip().startswith("<?xml"):
@@ -419,5 +454,5 @@ def _as_table(text: str, named: str | None, path: Path) -> str | None:
 
 
 _RULES: tuple[Callable[[str, str | None, Path], str | None], ...] = (
-    _as_html, _as_xml, _as_mail, _as_json, _as_markup, _as_table,
+    _as_html, _as_flat_open_document, _as_xml, _as_mail, _as_json, _as_markup, _as_table,
 )  # fmt: skip

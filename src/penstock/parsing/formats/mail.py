@@ -26,6 +26,8 @@ MAX_PARTS = 1_000
 MAX_MESSAGE_BYTES = 256 * 1024**2
 """Of one message in a box; what is beyond is cut off."""
 
+_MACHINERY = frozenset({"text/css", "text/javascript", "application/javascript", "application/x-javascript"})
+"""What a saved web page (mht) brings along to be shown."""
 _POSTMARK = re.compile(rb"From \S+.*\d{4}\s*$")
 _PIECE = 64 * 1024
 
@@ -71,7 +73,7 @@ def _message_blocks(message: Message, *, embedded: EmbeddedFiles) -> Iterator[Bl
     for part in _readable_parts(message):
         if _is_body(part):
             yield from _body_blocks(part)
-        else:
+        elif part.get_filename() or part.get_content_type() not in _MACHINERY:
             yield from _attachment(part, embedded)
 
 

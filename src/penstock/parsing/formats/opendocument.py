@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Iterator
+import tempfile
+import zipfile
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
@@ -28,7 +31,9 @@ MOST_OBJECTS = 1_000
 _MARKS = {"tab": "\t", "line-break": "\n"}
 _SET_APART = frozenset({"text-box", "note", "annotation", "title", "desc", "object", "object-ole"})
 """What is anchored in a paragraph and reads as paragraphs of its own."""
-_UNSHOWN = frozenset({"tracked-changes", "ruby-text", "note-citation", "sheet-name"})
+_UNSHOWN = frozenset({"tracked-changes", "ruby-text", "note-citation", "sheet-name", "binary-data"})
+_NOT_CONTENT = frozenset({"tracked-changes", "master-styles"})
+"""Deletions; and in a document of a single file the running texts, which are read as such."""
 _DECLARED = {"header-decl": Origin.HEADER, "footer-decl": Origin.FOOTER}
 _UNITS = ("p", "h", "table-row", "title", "desc", "object", "object-ole", *_DECLARED)
 _RUNNING = tuple(f"{{*}}{area}{pages}" for area in ("header", "footer") for pages in ("", "-left", "-first"))
@@ -54,7 +59,7 @@ def open_document_reader(*, page_tag: str | None) -> Callable[..., Iterator[Bloc
 
 
 def _read(path: Path, *, page_tag: str | None, embedded: EmbeddedFiles) -> Iterator[Block]:
-    with open_package(path) as package:
+    with _opened(path) as package:
         document = _Document(package, embedded, is_workbook=page_tag == "table")
         running = list(document.running_texts())
         for page, items in groupby(document.content(page_tag), key=lambda item: item[0]):
@@ -65,6 +70,24 @@ def _read(path: Path, *, page_tag: str | None, embedded: EmbeddedFiles) -> Itera
                 hide = page.is_hidden and block.origin is Origin.BODY
                 yield replace(block, page=page.number or None, origin=Origin.HIDDEN if hide else block.origin)
         yield from running
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[Package]:
+    """The parts of a document; one that is a single XML file has its content and its styles in it."""
+    with path.open("rb") as file:
+        is_packed = file.read(2) == b"PK"
+    if is_packed:
+        with open_package(path) as package:
+            yield package
+        return
+    with tempfile.NamedTemporaryFile(prefix="penstock-") as packed:
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            archive.write(path, CONTENT.lstrip("/"))
+            archive.write(path, STYLES.lstrip("/"))
+        packed.flush()
+        with open_package(Path(packed.name)) as package:
+            yield package
 
 
 def _sheet(items: Iterable[Row | Block]) -> Iterator[Block]:
@@ -137,7 +160,7 @@ class _Document:
     def _unit(self, element: Element) -> Iterator[Block]:
         around = list(element.iterancestors())
         names = {local_name(each) for each in around}
-        if "tracked-changes" in names:
+        if names & _NOT_CONTENT:
             return
         origin = _DECLARED.get(local_name(element))
         if "notes" in names:

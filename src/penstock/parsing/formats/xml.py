@@ -13,6 +13,7 @@ from penstock.chunking.document import Block, BlockKind
 from penstock.errors import CorruptFile
 from penstock.parsing.encoding import declared_encoding, find_encoding, lines, read_sample
 from penstock.parsing.formats.cleaning import one_line
+from penstock.parsing.formats.delimited import table_row
 from penstock.parsing.formats.html import html_blocks
 from penstock.parsing.formats.plain import LONGEST_PARAGRAPH
 
@@ -24,6 +25,13 @@ _INLINE = frozenset(
     }
 )  # fmt: skip
 """Elements that stand inside a sentence in the vocabularies in use."""
+_NO_TEXT = frozenset({"", "binData", "binaryData", "binary-data", "instrText", "delText"})
+"""Pictures as base64, field codes and deletions in the XML that office programs save."""
+_SETTINGS = ("{urn:schemas-microsoft-com:office:office}", "{urn:schemas-microsoft-com:office:excel}")
+_SHOWN_SETTINGS = frozenset({"Title", "Subject", "Author", "Keywords", "Description", "Company"})
+"""Of what office programs note beside the text."""
+_CELLS = "{urn:schemas-microsoft-com:office:spreadsheet}"
+"""Namespace of Excel's XML of 2003."""
 _MARKUP = re.compile(r"</(?:p|div|a|b|i|em|strong|span|li|h\d|td|table)>", re.IGNORECASE)
 
 
@@ -61,6 +69,8 @@ class _Text:
     held: list[str] = field(default_factory=list[str])
     size: int = 0
     open: list[str] = field(default_factory=list[str])
+    cells: list[str] | None = None
+    """Of the row of a sheet that is open."""
 
     def take(self) -> list[Block]:
         ready, self.ready = self.ready, []
@@ -70,17 +80,26 @@ class _Text:
         """Attributes hold references and measures, hardly ever words."""
         del attributes
         name = tag.rpartition("}")[2]
-        if name not in _INLINE:
+        if tag == _CELLS + "Row":
             self.flush()
-        self.open.append(name)
+            self.cells = []
+        elif name not in _INLINE and name not in _NO_TEXT:
+            self.flush()
+        self.open.append("" if tag.startswith(_SETTINGS) and name not in _SHOWN_SETTINGS else name)
 
     def end(self, tag: str) -> None:
-        if tag.rpartition("}")[2] not in _INLINE:
+        name = tag.rpartition("}")[2]
+        if name not in _INLINE and name not in _NO_TEXT:
             self.flush()
+        if tag == _CELLS + "Row" and self.cells is not None:
+            self.ready.append(table_row(self.cells))
+            self.cells = None
         if self.open:
             self.open.pop()
 
     def data(self, data: str) -> None:
+        if self.open and self.open[-1] in _NO_TEXT:
+            return
         self.held.append(data)
         self.size += len(data)
         if self.size > LONGEST_PARAGRAPH:
@@ -95,7 +114,9 @@ class _Text:
     def flush(self) -> None:
         text = "".join(self.held)
         self.held, self.size = [], 0
-        if _MARKUP.search(text):  # feeds carry their articles as escaped HTML
+        if self.cells is not None and text.strip():
+            self.cells.append(one_line(text))
+        elif _MARKUP.search(text):  # feeds carry their articles as escaped HTML
             self.ready += html_blocks(iter([text]))
         elif text.strip():
             name = self.open[-1] if self.open else ""
