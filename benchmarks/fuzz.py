@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from random import Random
 
@@ -61,11 +62,11 @@ class Tally:
 
     counts: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
     findings: list[str] = field(default_factory=list[str])
-    slowest: float = 0.0
+    slowest: tuple[float, str] = (0.0, "none")
 
     def add(self, case: Case, code: str, seconds: float, detail: str, keep: Path) -> None:
         self.counts.setdefault(case.media_type, Counter())[code] += 1
-        self.slowest = max(self.slowest, seconds)
+        self.slowest = max(self.slowest, (seconds, case.id))
         if code in NEVER:
             self.findings.append(f"{case.id} ({case.name}): {code} after {seconds:.1f} s: {detail}")
             print(self.findings[-1], flush=True)
@@ -82,6 +83,11 @@ def make_case(seed: str, media_type: str, number: int, files: list[Seed]) -> Cas
 def cases(seed: str, found: dict[str, list[Seed]], numbers: range) -> Iterator[Case]:
     """Round by round over all media types, so that a run that is stopped has seen each of them."""
     return (make_case(seed, each, number, files) for number in numbers for each, files in found.items())
+
+
+def until(end: float, every: Iterator[Case]) -> Iterator[Case]:
+    """The cases, up to a moment of `time.monotonic`."""
+    return takewhile(lambda _: time.monotonic() < end, every)
 
 
 def written(case: Case, folder: Path) -> Path:
@@ -145,6 +151,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", default=str(int(time.time())), help="any text; the time if none is given")
     parser.add_argument("--rounds", type=int, default=100, help="mutations of each format")
+    parser.add_argument("--minutes", type=float, default=600, help="stop then, whatever the rounds")
     parser.add_argument("--first", type=int, default=0, help="number of the first round")
     parser.add_argument("--files", type=int, default=40, help="most files of a format to start from")
     parser.add_argument("--jobs", type=int, default=2, help="files read at once")
@@ -167,9 +174,10 @@ def main() -> int:
         every = cases(given.seed, found, range(given.first, given.first + given.rounds))
     print(f"seed {given.seed}; {sum(map(len, found.values()))} files of {len(found)} formats", flush=True)
     tally, began = Tally(), time.monotonic()
-    asyncio.run(run_in_pool(every, tally, given))
+    asyncio.run(run_in_pool(until(began + 60 * given.minutes, every), tally, given))
     print(f"\n{table(tally)}\n")
-    print(f"{time.monotonic() - began:.0f} s; slowest file {tally.slowest:.1f} s; {len(tally.findings)} findings")
+    slowest, its_id = tally.slowest
+    print(f"{time.monotonic() - began:.0f} s; slowest file {slowest:.1f} s ({its_id}); {len(tally.findings)} findings")
     return 1 if tally.findings else 0
 
 
