@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import struct
 from email.message import EmailMessage
@@ -86,6 +87,30 @@ def test_encoded_headers_and_code_pages(tmp_path: Path) -> None:
     assert found[0] == "Grüße aus"
     assert found[1].startswith("From: Jürgen <j@example.com>")
     assert found[2] == "Привет"
+
+
+@pytest.mark.parametrize(
+    ("subject", "text"),
+    [
+        (b"=?gb2312?B?" + base64.b64encode("關於水庫".encode("gbk")) + b"?=", "關於水庫"),
+        (
+            b"=?utf-8?B?"
+            + base64.b64encode("水".encode()[:2])
+            + b"?= =?utf-8?B?"
+            + base64.b64encode("水".encode()[2:])
+            + b"?=",
+            "水",
+        ),
+        (b"=?us-ascii?Q?Gr=FC=DFe?=", "Grüße"),
+        (b"=?utf-8*de?Q?Gr=C3=BC=C3=9Fe?= aus =?iso-8859-1?Q?K=F6ln?=", "Grüße aus Köln"),
+        ("水庫の水位".encode("iso2022_jp"), "水庫の水位"),
+        ("水庫の水位について".encode("cp932"), "水庫の水位について"),
+        ("Größe".encode("latin-1"), "Größe"),
+    ],
+)
+def test_subjects_as_careless_programs_write_them(tmp_path: Path, subject: bytes, text: str) -> None:
+    """Labels that say less than there is, words cut inside a character, bytes without any label."""
+    assert texts(blocks(tmp_path, b"From: a\nTo: b\nSubject: " + subject + b"\n\nbody", types.EML))[0] == text
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import email
 import email.errors
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from email.header import decode_header
 from email.message import Message
@@ -140,8 +140,9 @@ def _attachment(part: Message, embedded: EmbeddedFiles) -> Iterator[Block]:
 
 
 def _header(message: Message, name: str) -> str:
-    values: Iterable[Any] = message.get_all(name, [])
-    return one_line(", ".join(_decoded_header(str(value)) for value in values))
+    # As they stand in the message: elsewhere bytes beyond ASCII are question marks already.
+    values = (str(value) for each, value in message.raw_items() if each.lower() == name.lower())
+    return one_line(", ".join(map(_decoded_header, values)))
 
 
 def _decoded_header(value: str) -> str:
@@ -152,7 +153,8 @@ def _decoded_header(value: str) -> str:
         parts = [(value, None)]
     # Each part by itself: what `make_header` makes of them fails as a whole where one word breaks its charset.
     text = "".join(_header_part(part, label) for part, label in parts)
-    return decoded(text.encode("utf-8", "surrogateescape")) if re.search("[\udc80-\udcff]", text) else text
+    # Some write Japanese or bytes beyond ASCII into headers as they are.
+    return decoded(text.encode("utf-8", "surrogateescape")) if re.search("[\udc80-\udcff]|\x1b\\$", text) else text
 
 
 def _header_part(part: str | bytes, label: str | None) -> str:
