@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from fidelity.corpus import CORPORA
 from fidelity.page_truth import page_texts
-from fidelity.words import words
+from fidelity.words import without_hyphens, words
 from penstock.chunking.recipe import ChunkRecipe
 from penstock.errors import FileError, ParserError
 from penstock.models import NewChunk
@@ -87,7 +87,7 @@ def flaws(text: str, chunks: Sequence[NewChunk]) -> list[str]:
 
 def words_elsewhere(chunked: Chunked) -> dict[int, list[str]]:
     """By index of the Chunk, those of its words that PDFium does not find on the pages that the Chunk names."""
-    pages = {page: words(text) for page, text in page_texts(CORPORA / chunked.name).items()}
+    pages = {page: words(without_hyphens(text)) for page, text in page_texts(CORPORA / chunked.name).items()}
     found = {chunk.index: _missing(chunk, pages) for chunk in chunked.chunks}
     return {index: missing for index, missing in found.items() if missing}
 
@@ -96,4 +96,4 @@ def _missing(chunk: NewChunk, pages: Mapping[int | None, Mapping[str, int]]) -> 
     if chunk.pages is None:
         return ["(no page)"]
     there = set[str]().union(*(pages.get(page, {}) for page in range(chunk.pages[0], chunk.pages[1] + 1)))
-    return [word for word in words(chunk.text) if word not in there]
+    return [word for word in words(without_hyphens(chunk.text)) if word not in there]

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 from fidelity import office_truth, page_truth, program_truth, sheet_truth, text_truth
 from fidelity.corpus import Reading, of_type
 from fidelity.foreign_truth import foreign_text
-from fidelity.words import Tally, added, lost
+from fidelity.words import Tally, added, lost, without_hyphens
 from penstock.parsing import media_type as types
 
 Truth = Callable[[Path], Mapping[int | None, str] | str | None]
@@ -32,6 +32,8 @@ class Measure:
     """At least, likewise; None where the truth is but a part of the file."""
     letters: bool = False
     """Whether each letter counts as a word, and files without any do not count."""
+    hyphens: bool = True
+    """Whether hyphens part words."""
     program: Sequence[str] = ()
     """The program that has to be installed."""
 
@@ -60,7 +62,7 @@ MEASURES = (
         office_truth.parts_reader(office_truth.SLIDE_PARTS), 0.98, 0.95,
     ),
     Measure("xlsx", (types.XLSX,), "XML of the sheets", sheet_truth.cell_values, 0.99),
-    Measure("pdf pages", (types.PDF,), "PDFium's text of the page", page_truth.page_texts, 0.999, 0.999),
+    Measure("pdf pages", (types.PDF,), "PDFium's text of the page", page_truth.page_texts, 0.999, 0.999, hyphens=False),
     Measure(
         "doc", (types.DOC,), "antiword", program_truth.program_reader(program_truth.ANTIWORD), 0.97, 0.9,
         program=program_truth.ANTIWORD,
@@ -110,8 +112,12 @@ def _counts(measure: Measure, reading: Reading) -> Iterator[Count]:
     for page, expected in truth.items() if isinstance(truth, Mapping) else ((None, truth),):
         given = reading.text if page is None else reading.page_text(page)
         given = " ".join(given) if measure.letters else given
-        tally = Tally.of(given, expected)
-        yield Count(reading.name, page, tally, tuple(lost(given, expected)), tuple(added(given, expected)))
+        given = given if measure.hyphens else without_hyphens(given)
+        yield _count(reading.name, page, given, expected if measure.hyphens else without_hyphens(expected))
+
+
+def _count(file: str, page: int | None, given: str, expected: str) -> Count:
+    return Count(file, page, Tally.of(given, expected), tuple(lost(given, expected)), tuple(added(given, expected)))
 
 
 def is_miss(measure: Measure, count: Count) -> bool:

@@ -9,11 +9,17 @@ from dataclasses import dataclass
 
 _WORD = re.compile(r"[^\W_]+")
 _INVISIBLE = re.compile("[\u00ad\u200b\u200c\u200d\u2060\ufeff]")
+_HYPHEN = re.compile("(?<=\\w)[-\u2010\u2011\ufffe](?=[^\\W\\d_])")
 
 
 def words(text: str) -> Counter[str]:
     """The words of a text and how often each occurs; case, width and ligatures do not matter, order does not either."""
     return Counter(_WORD.findall(unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()))
+
+
+def without_hyphens(text: str) -> str:
+    """The text without the hyphens inside its words: whether one at a line's end is the author's, no count can tell."""
+    return _HYPHEN.sub("", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from penstock.chunking.document import Block
 from penstock.errors import CorruptFile, NoText
 from penstock.parsing import media_type as types
 from penstock.parsing.formats import read
-from penstock.parsing.formats.layout import Layout, Line, Page
+from penstock.parsing.formats.layout import Layout, Outline
+from penstock.parsing.formats.page_lines import Cell, Line, Page
 
 
 def pdf(pages: list[list[tuple[int, int, int, str]]]) -> bytes:
@@ -97,22 +98,34 @@ def test_form_fields_and_notes_are_read(tmp_path: Path) -> None:
         ("page_furniture", "Ada Lovelace"),
         ("page_furniture", "A remark"),
     ]
+    assert [block.origin.value for block in blocks(tmp_path, content)] == ["body", "form_field", "comment"]
 
 
 # ---- layout ----
 
 
 def line(
-    text: str, bottom: float, *, left: float = 50, right: float = 500, size: float = 10, bold: bool = False
-) -> Line:
-    return Line(text, left, right, bottom, bottom, size, bold)
+    text: str, base: float, *, left: float = 50, right: float = 500, size: float = 10, bold: bool = False,
+    hyphen: bool = False,
+) -> Line:  # fmt: skip
+    return Line(text, left, right, base, base, size, bold, hyphen=hyphen)
 
 
-def laid_out(*pages: list[Line], outline: dict[str, int] | None = None) -> list[tuple[str, int, str]]:
+def row(base: float, *cells: tuple[str, float, float], bold: bool = False) -> Line:
+    """A line with wide gaps between its cells, each of which has a text, a left and a right edge."""
+    parts = tuple(Cell(*cell) for cell in cells)
+    text = " ".join(part.text for part in parts)
+    return Line(text, parts[0].left, parts[-1].right, base, base, 10, bold, cells=parts)
+
+
+def blocks_of(*pages: list[Line], outline: Outline | None = None) -> list[Block]:
     layout = Layout(outline or {})
     found = [block for number, lines in enumerate(pages, start=1) for block in layout.add_page(Page(number, lines))]
-    found += layout.finish()
-    return [(block.kind.value, block.level, block.text) for block in found]
+    return [*found, *layout.finish()]
+
+
+def laid_out(*pages: list[Line], outline: Outline | None = None) -> list[tuple[str, int, str]]:
+    return [(block.kind.value, block.level, block.text) for block in blocks_of(*pages, outline=outline)]
 
 
 def test_full_lines_go_on_and_short_ones_end() -> None:
@@ -139,8 +152,18 @@ def test_columns() -> None:
 
 
 def test_rows_of_numbers_are_rows() -> None:
-    page = [line("Revenue in millions as follows", 700), line("Sales 1,200 (300)", 690), line("Cost $ 5 % 7%", 680)]
-    assert [kind for kind, _, _ in laid_out(page)] == ["paragraph", "table_row", "table_row"]
+    page = [
+        line("Revenue was as follows:", 700),
+        row(690, ("Sales", 50, 80), ("1,200", 300, 330), ("(300)", 400, 430)),
+        row(680, ("Cost", 50, 80), ("$", 290, 295), ("5", 320, 325), ("7", 410, 415), ("%", 425, 430)),
+        line("Tax 3 (4)", 670),
+    ]
+    assert [(kind, text) for kind, _, text in laid_out(page)] == [
+        ("paragraph", "Revenue was as follows:"),
+        ("table_row", "Sales | 1,200 | (300)"),
+        ("table_row", "Cost | $ 5 | 7 %"),
+        ("table_row", "Tax 3 (4)"),
+    ]
     assert laid_out([line("It happened on January 30, 2016", 700)])[0][0] == "paragraph"
 
 
@@ -155,7 +178,7 @@ def test_headings_by_outline_size_and_weight() -> None:
         line("Chapter", 660, size=16.5), line("Section", 630, size=11.6), line("Bold one", 600, bold=True),
         line("By outline", 570), line("Bold, but a sentence.", 540, bold=True), line("more body text", 500),
     ]  # fmt: skip
-    found = laid_out(page, outline={"by outline": 2})
+    found = laid_out(page, outline={None: {"by outline": 2}})
     assert [(level, text) for kind, level, text in found if kind == "heading"] == [
         (1, "Chapter"),
         (3, "Section"),
@@ -188,3 +211,190 @@ def test_no_line_is_lost() -> None:
     pages = [[line(f"word{page}x{at}", 700 - 10 * at, right=200 + 40 * at) for at in range(7)] for page in range(4)]
     text = " ".join(text for _, _, text in laid_out(*pages))
     assert all(line.text in text for page in pages for line in page)
+
+
+# ---- reading order ----
+
+
+def texts(*pages: list[Line]) -> list[str]:
+    return [text for _, _, text in laid_out(*pages)]
+
+
+def test_a_raised_figure_does_not_end_its_line() -> None:
+    page = [
+        line("as was found", 700, right=200),
+        line("1", 704, left=200, right=204, size=6),
+        line("and", 700, left=206),
+    ]
+    assert texts(page) == ["as was found 1 and"]
+
+
+def test_columns_drawn_as_one_line_are_read_one_after_the_other() -> None:
+    page = [
+        line("A title over both of the columns", 760, size=16),
+        *(
+            row(700 - 12 * at, (f"left line {at} goes on to", 50, 290), (f"right line {at} goes on to", 320, 560))
+            for at in range(8)
+        ),
+    ]
+    left = " ".join(f"left line {at} goes on to" for at in range(8))
+    assert texts(page) == ["A title over both of the columns", f"{left} {left.replace('left', 'right')}"]
+
+
+def test_boxes_drawn_in_any_order_are_read_column_by_column() -> None:
+    def box(word: str, top: float, left: float) -> list[Line]:
+        return [line(f"{word} line {at}.", top - 12 * at, left=left, right=left + 240) for at in range(3)]
+
+    title = [line("A title from the left to the right of the page.", 760, right=560)]
+    page = [*box("D", 500, 320), *box("B", 600, 50), *title, *box("C", 700, 320), *box("A", 700, 50)]
+    first_letters = [word for text in texts(page) for word in text.split() if word in "ABCD"]
+    assert "".join(first_letters) == "AAAABBBCCCDDD"
+
+
+def test_what_is_written_sideways_comes_after_the_rest() -> None:
+    sideways = line("Written up the margin", 30)._replace(turn=1)
+    page = [line("One full line", 700), sideways, line("that goes on here.", 688)]
+    assert texts(page) == ["One full line that goes on here.", "Written up the margin"]
+
+
+# ---- tables ----
+
+
+def test_a_header_of_several_lines_is_one_row_that_names_the_columns() -> None:
+    page = [
+        line("Stores at the end of the year:", 760),
+        row(720, ("Fiscal 2015", 220, 330), ("Fiscal 2016", 420, 530)),
+        line("Stores", 708, left=200, right=240), line("Opened", 698, left=198, right=242),
+        line("Closed", 703, left=300, right=340), line("Opened", 703, left=400, right=440),
+        line("Closed", 703, left=500, right=540),
+        row(680, ("Mall", 50, 90), ("1", 235, 240), ("(5)", 325, 340), ("\u2014", 430, 440), ("7", 535, 540)),
+        row(668, ("Street", 50, 90), ("2", 235, 240), ("6", 335, 340), ("3", 435, 440), ("8", 535, 540)),
+    ]  # fmt: skip
+    found = blocks_of(page)
+    assert [block.text for block in found if block.names_columns] == [
+        "Fiscal 2015 Stores Opened | Closed | Fiscal 2016 Opened | Closed"
+    ]
+    assert [block.text for block in found][2:] == ["Mall | 1 | (5) | \u2014 | 7", "Street | 2 | 6 | 3 | 8"]
+
+
+def test_years_and_units_name_columns() -> None:
+    page = [
+        line("Net sales", 740, right=90, bold=True),
+        line("(Dollars in Millions)", 720, right=140),
+        row(720, ("2019", 300, 320), ("2018", 400, 420)),
+        line("Consumer", 708, right=100),
+        row(696, ("Oral care", 50, 90), ("$", 280, 285), ("1,528", 300, 325), ("1,555", 400, 425)),
+        row(684, ("Total", 50, 75), ("5,898", 300, 325), ("5,853", 400, 425)),
+    ]
+    found = blocks_of(page)
+    assert [(block.kind.value, block.names_columns, block.text) for block in found] == [
+        ("heading", False, "Net sales"),
+        ("table_row", True, "(Dollars in Millions) | 2019 | 2018"),
+        ("table_row", False, "Consumer"),
+        ("table_row", False, "Oral care | $ 1,528 | 1,555"),
+        ("table_row", False, "Total | 5,898 | 5,853"),
+    ]
+
+
+def test_figures_stand_under_their_columns_and_wrapped_labels_in_their_rows() -> None:
+    page = [
+        row(720, ("Total", 200, 230), ("Retained", 300, 340), ("Treasury", 400, 440)),
+        row(700, ("Balance", 50, 90), ("9", 225, 230), ("3", 335, 340), ("1", 435, 440)),
+        line("Repurchase of shares, held for the plans of", 688, right=180),
+        row(676, ("the employees", 50, 110), ("7", 225, 230), ("8", 435, 440)),
+    ]
+    assert texts(page) == [
+        "Total | Retained | Treasury",
+        "Balance | 9 | 3 | 1",
+        "Repurchase of shares, held for the plans of the employees | 7 | | 8",
+    ]
+
+
+def test_cells_drawn_one_after_the_other_are_a_row() -> None:
+    page = [
+        line("Ada Lovelace", 700, right=120), line("wrote the first", 690, right=125),
+        line("1815", 700, left=200, right=220), line("London", 700, left=300, right=340),
+        line("Grace Hopper", 670, right=120), line("wrote a compiler", 660, right=130),
+        line("1906", 670, left=200, right=220), line("New York", 670, left=300, right=345),
+    ]  # fmt: skip
+    assert texts(page) == [
+        "Ada Lovelace wrote the first | 1815 | London",
+        "Grace Hopper wrote a compiler | 1906 | New York",
+    ]
+
+
+def test_a_number_and_its_title_are_no_row() -> None:
+    assert texts([row(700, ("1.", 50, 58), ("Introduction", 80, 150))]) == ["1. Introduction"]
+    assert texts([row(680, ("Item 7.", 50, 80), ("Risks", 100, 130))]) == ["Item 7. Risks"]
+
+
+# ---- words parted at a line's end ----
+
+
+@pytest.mark.parametrize(
+    ("said", "before", "after", "joined"),
+    [
+        ("An international word", "inter", "national", "international"),
+        ("A long-term view", "long", "term", "long-term"),
+        ("The term was long, they said", "long", "term", "long-term"),
+        ("Nothing of the kind", "mono", "cistronic", "monocistronic"),
+        ("Nothing of the kind", "non", "GAAP", "non-GAAP"),
+        ("Nothing of the kind", "e", "mail", "e-mail"),
+        ("Nothing of the kind", "1999", "2001", "1999-2001"),
+        ("Isoprenoids are associated", "plastid-associ", "ated", "plastid-associated"),
+    ],
+)
+def test_hyphens_at_line_ends(said: str, before: str, after: str, joined: str) -> None:
+    page = [line(f"{said}.", 700), line(f"It was {before}", 600, hyphen=True), line(f"{after} once.", 588)]
+    assert texts(page)[1] == f"It was {joined} once."
+
+
+def test_a_hyphen_on_another_page_tells() -> None:
+    pages = [
+        [line("It was inter", 600, hyphen=True), line("national once.", 588)],
+        [line("An international word", 700)],
+    ]
+    assert texts(*pages)[0] == "It was international once."
+
+
+# ---- from page to page ----
+
+
+def test_a_paragraph_that_goes_on_overleaf_is_not_parted_by_furniture() -> None:
+    pages = [
+        [
+            line("Annual report", 780), line(f"Text of page {word}.", 700), line(f"{word} begins a sentence that", 600),
+            line(f"{at}", 30),
+        ]
+        for at, word in enumerate(["One", "two", "three"], start=1)
+    ]  # fmt: skip
+    pages[1][1:2] = [line("goes on overleaf.", 700)]
+    found = [(block.page, block.origin.value, block.text) for block in blocks_of(*pages)]
+    assert found[:6] == [
+        (1, "header", "Annual report"),
+        (1, "body", "Text of page One."),
+        (1, "footer", "1"),
+        (1, "body", "One begins a sentence that"),
+        (2, "body", "goes on overleaf."),
+        (2, "header", "Annual report"),
+    ]
+
+
+def test_footnotes_come_after_the_text() -> None:
+    page = [
+        line("The first column says something, with a note.", 700, right=290),
+        line("1 The note, in small print.", 60, right=290, size=8),
+        line("The second column says more of it.", 700, left=310, right=560),
+    ]
+    found = [(block.origin.value, block.kind.value, block.text[:10]) for block in blocks_of(page)]
+    assert found == [
+        ("body", "paragraph", "The first "),
+        ("body", "paragraph", "The second"),
+        ("footnote", "page_furniture", "1 The note"),
+    ]
+
+
+def test_a_title_is_a_heading_on_the_page_that_the_outline_says() -> None:
+    pages = [[line("Results", 700 - 50 * at, right=80), line("Text of a page.", 500)] for at in range(2)]
+    found = blocks_of(*pages, outline={2: {"results": 2}})
+    assert [(block.page, block.level) for block in found if block.kind.value == "heading"] == [(2, 2)]

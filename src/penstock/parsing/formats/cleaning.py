@@ -20,6 +20,8 @@ _WIDE_SPACES = re.compile("[\xa0\u2007\u202f]")
 
 def clean(text: str) -> str:
     """`text` without control characters, invisible marks and surrounding white space; may come out empty."""
+    if text.isprintable():  # nothing of what is looked for below is, nor any white space but the plain one
+        return text.strip()
     text = _LINE_ENDS.sub("\n", text)
     text = _UNWANTED.sub("", text)
     text = _WIDE_SPACES.sub(" ", text)

@@ -1,8 +1,7 @@
 """PDF, page by page, by PDFium.
 
-PDFium gives the text of a page line by line. What a line is (heading, part of a paragraph, table row, running
-header) is read from its place and size on the page, of which PDFium is asked for the first and the last character
-only: that keeps the speed within reach of the raw text's.
+The lines of a page and their places are `pdf_text`'s business; what they are (heading, part of a paragraph, row of a
+table, running header) is `layout`'s. Here are the document, its outline, and what was written on its pages afterwards.
 """
 
 # pypdfium2 has no type stubs, and its raw bindings are made at run time.
@@ -12,38 +11,40 @@ only: that keeps the speed within reach of the raw text's.
 from __future__ import annotations
 
 import ctypes
-import math
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from penstock.chunking.document import Block
+from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.errors import CorruptFile, NoText, PasswordProtected
 from penstock.parsing.coverage import Coverage, PageCoverage
 from penstock.parsing.formats.cleaning import one_line
 from penstock.parsing.formats.embedded import MAX_FILES, EmbeddedFiles
-from penstock.parsing.formats.layout import Layout, Line, Page
+from penstock.parsing.formats.layout import Layout, Outline, title_key
+from penstock.parsing.formats.page_lines import Page
+from penstock.parsing.formats.pdf_text import text_lines
 from penstock.parsing.formats.scans import no_text, recognise_page
 from penstock.parsing.recognition.tesseract import NoRecogniser, Recogniser
 
-HYPHEN = "\ufffe"
-"""PDFium's mark for a hyphen at a line's end; the line break after it is left out."""
 LONGEST_NOTE = 64 * 1024
 """Bytes of one note or form field."""
-BOLD_WEIGHT = 600
-LONGEST_BOLD = 120
-"""Characters; only lines that can be headings are asked for their font."""
+DEEPEST_OUTLINE = 6
+MOST_TITLES = 20_000
+"""Entries of an outline that are read."""
 
-
-_NOTE_KEYS = {
-    pdfium_c.FPDF_ANNOT_WIDGET: b"V",
-    pdfium_c.FPDF_ANNOT_TEXT: b"Contents",
-    pdfium_c.FPDF_ANNOT_FREETEXT: b"Contents",
-}
+_REMARKS = frozenset({
+    pdfium_c.FPDF_ANNOT_TEXT, pdfium_c.FPDF_ANNOT_FREETEXT, pdfium_c.FPDF_ANNOT_HIGHLIGHT,
+    pdfium_c.FPDF_ANNOT_UNDERLINE, pdfium_c.FPDF_ANNOT_SQUIGGLY, pdfium_c.FPDF_ANNOT_STRIKEOUT,
+    pdfium_c.FPDF_ANNOT_STAMP, pdfium_c.FPDF_ANNOT_CARET, pdfium_c.FPDF_ANNOT_INK, pdfium_c.FPDF_ANNOT_LINE,
+    pdfium_c.FPDF_ANNOT_SQUARE, pdfium_c.FPDF_ANNOT_CIRCLE, pdfium_c.FPDF_ANNOT_POLYGON,
+    pdfium_c.FPDF_ANNOT_POLYLINE,
+})  # fmt: skip
+"""Annotations whose contents a reader wrote. Popups only repeat those of the annotation they belong to."""
 _UNSAID = frozenset({"Off", "Yes", "On"})
 """Values of boxes to tick."""
 
@@ -51,7 +52,7 @@ _UNSAID = frozenset({"Off", "Yes", "On"})
 def read_pdf(
     path: Path, *, embedded: EmbeddedFiles, recogniser: Recogniser | NoRecogniser, coverage: Coverage
 ) -> Iterator[Block]:
-    """Blocks with their pages; two pages are in memory at a time. Pages that are scans are recognised.
+    """Blocks with their pages; some pages are in memory at a time. Pages that are scans are recognised.
 
     Raises `PasswordProtected`, `CorruptFile`, or `NoText` for a PDF that holds nothing but pictures.
     """
@@ -106,17 +107,22 @@ def _open(path: Path) -> Generator[pdfium.PdfDocument]:
         document.close()
 
 
-def _outline(document: pdfium.PdfDocument) -> dict[str, int]:
-    """Level of each title in the document's outline, from 1."""
-    levels: dict[str, int] = {}
+def _outline(document: pdfium.PdfDocument) -> Outline:
+    titles: dict[int | None, dict[str, int]] = {}
     try:
-        for bookmark in document.get_toc(max_depth=6):
-            title = one_line(bookmark.get_title()).casefold()
-            if title:
-                levels.setdefault(title, bookmark.level + 1)
+        for bookmark in islice(document.get_toc(max_depth=DEEPEST_OUTLINE), MOST_TITLES):
+            if title := title_key(bookmark.get_title()):
+                titles.setdefault(_page_of(bookmark), {}).setdefault(title, bookmark.level + 1)
     except (pdfium.PdfiumError, UnicodeError):
-        return levels  # a damaged outline costs headings, not text
-    return levels
+        return titles  # a damaged outline costs headings, not text
+    return titles
+
+
+def _page_of(bookmark: pdfium.PdfBookmark) -> int | None:
+    """The page that the title leads to, from 1."""
+    destination = bookmark.get_dest()
+    index = None if destination is None else destination.get_index()
+    return None if index is None else index + 1
 
 
 def _read_page(document: pdfium.PdfDocument, number: int, recogniser: Recogniser | NoRecogniser) -> Page:
@@ -126,33 +132,26 @@ def _read_page(document: pdfium.PdfDocument, number: int, recogniser: Recogniser
     except pdfium.PdfiumError:
         return Page(number, [])
     try:
-        lines = _text_lines(page)
+        lines = text_lines(page)
         recognised = recognise_page(page, number, [line.text for line in lines], recogniser)
-        return Page(number, lines, list(_notes(page.raw)), recognised)
+        return Page(number, lines, list(_notes(page.raw, number)), recognised)
     finally:
         page.close()
 
 
-def _text_lines(page: pdfium.PdfPage) -> list[Line]:
-    try:
-        text_page = page.get_textpage()
-    except pdfium.PdfiumError:
-        return []
-    try:
-        return list(_lines(text_page))
-    finally:
-        text_page.close()
-
-
-def _notes(page: object) -> Iterator[str]:
-    """What was written on the page afterwards: values of form fields, comments. PDFium's text leaves them out."""
+def _notes(page: object, number: int) -> Iterator[Block]:
+    """What was written on the page afterwards: values of form fields, remarks. PDFium's text leaves them out."""
     for at in range(pdfium_c.FPDFPage_GetAnnotCount(page)):
         annotation = pdfium_c.FPDFPage_GetAnnot(page, at)
-        key = _NOTE_KEYS.get(pdfium_c.FPDFAnnot_GetSubtype(annotation))
-        text = _annotation_string(annotation, key) if key else ""
+        kind = pdfium_c.FPDFAnnot_GetSubtype(annotation)
+        text, origin = "", Origin.COMMENT
+        if kind == pdfium_c.FPDF_ANNOT_WIDGET:
+            text, origin = _annotation_string(annotation, b"V"), Origin.FORM_FIELD
+        elif kind in _REMARKS:
+            text = _annotation_string(annotation, b"Contents")
         pdfium_c.FPDFPage_CloseAnnot(annotation)
         if text and text not in _UNSAID:
-            yield text
+            yield Block(text, BlockKind.PAGE_FURNITURE, page=number, origin=origin)
 
 
 def _annotation_string(annotation: object, key: bytes) -> str:
@@ -160,45 +159,3 @@ def _annotation_string(annotation: object, key: bytes) -> str:
     buffer = (ctypes.c_ushort * (size // 2 + 1))()
     pdfium_c.FPDFAnnot_GetStringValue(annotation, key, buffer, size)
     return bytes(buffer).decode("utf-16-le", "replace").partition("\0")[0].strip()
-
-
-def _lines(text_page: pdfium.PdfTextPage) -> Iterator[Line]:
-    text = text_page.get_text_range(errors="replace")
-    raw = text_page.raw
-    exact = text_page.count_chars() == len(text)
-    """Whether positions in the text are PDFium's character numbers; they differ where it leaves characters out."""
-    at = 0
-    for line in text.split("\r\n"):
-        start, end = at + len(line) - len(line.lstrip()), at + len(line.rstrip()) - 1
-        at += len(line) + 2
-        if end < start:
-            continue
-        if not exact:
-            start = pdfium_c.FPDFText_GetCharIndexFromTextIndex(raw, start)
-            end = pdfium_c.FPDFText_GetCharIndexFromTextIndex(raw, end)
-        yield _place(raw, _without_hyphens(line), start, end)
-
-
-def _place(raw: object, text: str, start: int, end: int) -> Line:
-    first, last, matrix = pdfium_c.FS_RECTF(), pdfium_c.FS_RECTF(), pdfium_c.FS_MATRIX()
-    pdfium_c.FPDFText_GetLooseCharBox(raw, start, ctypes.byref(first))
-    pdfium_c.FPDFText_GetLooseCharBox(raw, end, ctypes.byref(last))
-    pdfium_c.FPDFText_GetMatrix(raw, start, ctypes.byref(matrix))
-    # The font size is that of the text's own space; the matrix scales it to the page's points.
-    size = pdfium_c.FPDFText_GetFontSize(raw, start) * math.hypot(matrix.c, matrix.d)
-    bold = len(text) <= LONGEST_BOLD and _is_bold(raw, start) and _is_bold(raw, end)
-    left, right = sorted((first.left, last.right))  # the first character is the rightmost one in Hebrew and Arabic
-    return Line(text, left, right, first.bottom, last.bottom, round(size, 1), bold)
-
-
-def _is_bold(raw: object, at: int) -> bool:
-    if pdfium_c.FPDFText_GetFontWeight(raw, at) >= BOLD_WEIGHT:
-        return True
-    name = ctypes.create_string_buffer(64)
-    flags = ctypes.c_int()
-    pdfium_c.FPDFText_GetFontInfo(raw, at, name, 64, ctypes.byref(flags))
-    return b"bold" in name.value.lower()
-
-
-def _without_hyphens(line: str) -> str:
-    return one_line(line.replace(HYPHEN, ""))
