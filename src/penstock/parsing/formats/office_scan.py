@@ -15,9 +15,10 @@ from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.errors import CorruptFile
 from penstock.parsing import media_type as types
 from penstock.parsing.formats.cleaning import one_line
+from penstock.parsing.formats.delimited import table_row
 from penstock.parsing.formats.equations import equation_text
 from penstock.parsing.formats.number_format import NumberFormats
-from penstock.parsing.formats.ooxml import Element, Package, child, forget, local_name, open_package
+from penstock.parsing.formats.ooxml import Element, Package, forget, local_name, open_package
 from penstock.parsing.formats.sheets import sheets_in_order
 from penstock.parsing.formats.slides import slides_in_order
 
@@ -183,18 +184,19 @@ def _texts(package: Package, part: str) -> Iterator[str]:
 
 
 def _cells(package: Package, main: str, sheets: Mapping[str, int]) -> Iterator[Block]:
+    """A Block for each row; which cell is in which column is not looked at."""
     strings, formats = _strings(package, main), NumberFormats.read(package, main)
     for part, page in sheets.items():
-        for _, element in package.stream(part, "c", "row"):
-            if local_name(element) == "row":
-                forget(element)
-            elif text := _cell(element, strings, formats):
-                yield Block(text, BlockKind.TABLE_ROW, page=page)
+        for _, row in package.stream(part, "row"):
+            yield table_row(filter(None, (_cell(cell, strings, formats) for cell in row)), page)
+            forget(row)
 
 
 def _cell(cell: Element, strings: list[str], formats: NumberFormats) -> str:
-    kind, value = cell.get("t", "n"), child(cell, "v")
-    text = (value.text or "") if value is not None else ""
+    kind, text = cell.get("t", "n"), ""
+    for each in cell:
+        if str(each.tag).endswith("}v"):
+            text = each.text or ""
     if kind == "s":
         return strings[int(text)] if text.isdecimal() and int(text) < len(strings) else ""
     if kind == "inlineStr":
