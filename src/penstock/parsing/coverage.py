@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 
 from penstock.chunking.document import Block
 
+MOST_WORDS = 50_000
+"""Different ones that are counted one by one."""
 BUCKETS = 1 << 20
-"""Of the words counted: 4 MiB, however long the file is."""
+"""For all others: 4 MiB, however long the file is."""
 MOST_LOST = 100_000
 """Different words that are looked for again; a file that lost more has a coverage that says so."""
 
@@ -56,26 +58,35 @@ def words(text: str) -> list[str]:
 
 
 class Words:
-    """How often each word was said, in buckets.
+    """How often each word was said: by word as long as there are few, in buckets beyond, so that memory is bounded.
 
     Two words may share a bucket. What is said takes its own count away, so that only what the text has beyond the
     file's own words (labels, numbers of lists) can hide a loss: about once in a million.
     """
 
     def __init__(self) -> None:
-        self._counts = array("I", [0]) * BUCKETS
+        self._counts: Counter[str] = Counter()
+        self._buckets: array[int] | None = None
 
     def add(self, text: str) -> None:
-        for word in words(text):
-            self._counts[_bucket(word)] += 1
+        self._counts.update(words(text))
+        if len(self._counts) > MOST_WORDS:
+            self._buckets = self._buckets or array("I", [0]) * BUCKETS
+            for word, count in self._counts.items():
+                self._buckets[_bucket(word)] += count
+            self._counts.clear()
 
-    def take(self, word: str) -> bool:
-        """Whether the word was said once more than it was taken."""
-        bucket = _bucket(word)
-        if not self._counts[bucket]:
-            return False
-        self._counts[bucket] -= 1
-        return True
+    def take(self, counts: Counter[str]) -> Counter[str]:
+        """Those of `counts` that were not said as often; the others can be taken no more."""
+        missed = counts - self._counts
+        self._counts -= counts
+        if self._buckets:
+            for word, count in missed.items():
+                bucket = _bucket(word)
+                taken = min(count, self._buckets[bucket])
+                self._buckets[bucket] -= taken
+                missed[word] -= taken
+        return +missed
 
 
 def supplemented(blocks: Iterable[Block], scan: Callable[[], Iterable[Block]], coverage: Coverage) -> Iterator[Block]:
@@ -88,16 +99,27 @@ def supplemented(blocks: Iterable[Block], scan: Callable[[], Iterable[Block]], c
         said.add(block.text)
         yield block
     lost: Counter[str] = Counter()
-    for block in scan():
-        for word in words(block.text):
-            coverage.counted += 1
-            if not said.take(word):
-                coverage.missed += 1
-                if word in lost or len(lost) < MOST_LOST:
-                    lost[word] += 1
+    for counts in _counted(scan()):
+        coverage.counted += counts.total()
+        missed = said.take(counts)
+        coverage.missed += missed.total()
+        for word, count in missed.items():
+            if word in lost or len(lost) < MOST_LOST:
+                lost[word] += count
     coverage.lost += coverage.missed
     if lost:
         yield from _holding(scan, lost, coverage)
+
+
+def _counted(blocks: Iterable[Block]) -> Iterator[Counter[str]]:
+    """The words of all the Blocks, in portions of a bounded size."""
+    counts: Counter[str] = Counter()
+    for block in blocks:
+        counts.update(words(block.text))
+        if len(counts) > MOST_WORDS:
+            yield counts
+            counts = Counter()
+    yield counts
 
 
 def _holding(scan: Callable[[], Iterable[Block]], lost: Counter[str], coverage: Coverage) -> Iterator[Block]:
