@@ -176,7 +176,8 @@ class PageCoverage:
 
     def rest(self) -> Iterator[Block]:
         """What was left out of the last pages."""
-        while self._settled < max(self._pages, default=0):
+        last = max(self._pages, default=0)
+        while self._settled < last:
             yield from self._settle(self._settled + 1)
 
     def _settle(self, number: int) -> Iterator[Block]:

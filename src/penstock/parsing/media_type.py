@@ -188,7 +188,7 @@ _MAIL_HEADERS = frozenset(
         "content-type", "delivered-to", "reply-to", "sender", "x-mailer", "dkim-signature",
     }
 )  # fmt: skip
-_POSTMARK = re.compile(r"From \S+.*\d{4}\s*$")
+_POSTMARK = re.compile(r"From \S.{0,250}\d{4}\s{0,4}$")
 _HTML_START = re.compile(r"(?i)<(?:!doctype\s+html|html)\b")
 _BEFORE_ROOT = (("<!--", "-->"), ("<?", "?>"))
 """Comments and processing instructions, which may stand before the first element."""

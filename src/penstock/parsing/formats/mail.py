@@ -28,7 +28,7 @@ MAX_MESSAGE_BYTES = 256 * 1024**2
 
 _MACHINERY = frozenset({"text/css", "text/javascript", "application/javascript", "application/x-javascript"})
 """What a saved web page (mht) brings along to be shown."""
-_POSTMARK = re.compile(rb"From \S+.*\d{4}\s*$")
+_POSTMARK = re.compile(rb"From \S.{0,250}\d{4}\s{0,4}$")
 _PIECE = 64 * 1024
 
 

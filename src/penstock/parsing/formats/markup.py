@@ -16,11 +16,11 @@ from penstock.chunking.document import Block, BlockKind
 from penstock.parsing.encoding import lines
 from penstock.parsing.formats.plain import LONGEST_PARAGRAPH
 
-_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*\n?$")
+_ATX = re.compile(r" {0,3}(#{1,6})(?![^ \t\n])(.*)")
 _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*\n?$")
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+(?=\S)")
-_TABLE_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\n?$")
+_TABLE_RULE = re.compile(r"[ \t]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+\n?$")
 _FRONT_MATTER = re.compile(r"[\w-]+[ \t]*:")
 _RULE = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*\n?$")
 _COMMENT_ONLY = re.compile(r"[ \t]*<!--.*?-->[ \t]*\n?$")
@@ -79,7 +79,7 @@ class _MarkdownReader:
             self.fence = fence[1]
         elif heading := _ATX.match(line):
             yield from self._flush()
-            yield Block(heading[2] or "", BlockKind.HEADING, len(heading[1]))
+            yield Block(_without_closing(heading[2]), BlockKind.HEADING, len(heading[1]))
         elif self.held and self.kind is BlockKind.PARAGRAPH and (rule := _SETEXT.match(line)):
             yield from self._heading_above(1 if rule[1][0] == "=" else 2)
         elif _RULE.match(line):
@@ -118,6 +118,13 @@ class _MarkdownReader:
         if self.held:
             yield Block("".join(self.held), self.kind)
         self.held, self.size, self.kind = [], 0, kind
+
+
+def _without_closing(title: str) -> str:
+    """The title of a heading without the marks that may close it, which stand apart from its words."""
+    text = title.strip()
+    shorn = text.rstrip("#")
+    return shorn.rstrip() if not shorn or shorn[-1] in " \t" else text
 
 
 def read_rst(path: Path) -> Iterator[Block]:
