@@ -216,8 +216,15 @@ def test_what_parts_words_for_the_reader_parts_them_for_the_count(tmp_path: Path
     assert (coverage.counted, coverage.missed) == (12, 0)
 
 
-def test_a_damaged_part_that_nobody_reads_is_no_reason_to_fail(tmp_path: Path) -> None:
-    content = word_document(word_paragraph("Body"), {"sticky.xml": "<n:p><n:t>x"}, stickyNotes1="sticky.xml")
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"sticky.xml": "<n:p><n:t>x"},
+        {"sticky.xml": "<n/>", "_rels/sticky.xml.rels": "<Relationships"},
+    ],
+)
+def test_a_damaged_part_that_nobody_reads_is_no_reason_to_fail(tmp_path: Path, parts: dict[str, str | bytes]) -> None:
+    content = word_document(word_paragraph("Body"), parts, stickyNotes1="sticky.xml")
     found, coverage = counted(tmp_path / "object", content)
     assert [block.text for block in found] == ["Body"]
     assert coverage.share == 1

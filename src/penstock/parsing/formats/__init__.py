@@ -108,7 +108,15 @@ def _read(
 
 
 def _read_and_scan(path: Path, *, reader: Reader, scan: Reader, coverage: Coverage) -> Iterator[Block]:
-    return supplemented(reader(path), partial(scan, path), coverage)
+    return supplemented(reader(path), partial(_undamaged, path, scan), coverage)
+
+
+def _undamaged(path: Path, scan: Reader) -> Iterator[Block]:
+    """What can be counted: damage in a part that the reader did without must not take away what it read."""
+    try:
+        yield from scan(path)
+    except (FileError, *_DAMAGE):
+        return
 
 
 def _readers(

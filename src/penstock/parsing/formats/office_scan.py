@@ -29,6 +29,7 @@ _WITHOUT_TEXT = frozenset(
         "diagramDrawing", "diagramLayout", "diagramQuickStyle", "diagramColors",  # a diagram's text is in its data
         "sharedStrings",  # counted where cells show them
         "pivotCacheDefinition", "pivotTable", "externalLink", "connections", "calcChain", "customXml",
+        "table", "tableSingleCells", "queryTable", "sheetMetadata", "volatileDependencies", "xmlMaps", "tags",
     }
 )  # fmt: skip
 _ORIGINS = {
