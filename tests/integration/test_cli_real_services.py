@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pictures import skip_without_language_data
 from real_servers import RunningServer, redis_command
 from running_api import RunningApi, running_api
 
@@ -95,6 +96,21 @@ def test_doctor_names_wrong_settings_and_hides_secrets(environment: Environment)
         told = penstock(secret, *words)
         assert "s3cret" not in told.stdout + told.stderr
         assert "postgresql://ada:********@127.0.0.1:9/penstock" in told.stdout
+
+
+def test_doctor_says_whether_text_in_pictures_is_recognised(environment: Environment, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    without = environment | {"PENSTOCK_PARSING_OCR_DATA": str(tmp_path / "empty")}
+    found = checks(without)["text in pictures"]
+    assert found["state"] == "warning"
+    assert "apt-get install tesseract-ocr-eng" in found["advice"]
+    missing = checks(without | {"PENSTOCK_PARSING_OCR_LANGUAGES": "eng"})["text in pictures"]
+    assert missing["state"] == "error"
+    skip_without_language_data()
+    found = checks(environment | {"PENSTOCK_PARSING_OCR_LANGUAGES": "eng"})["text in pictures"]
+    assert found["state"] == "ok", found
+    assert "Tesseract 5" in found["found"]
+    assert "eng" in found["found"]
 
 
 def test_doctor_on_a_machine_where_nothing_runs(tmp_path: Path) -> None:

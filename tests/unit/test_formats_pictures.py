@@ -142,6 +142,18 @@ def test_coloured_cells_and_ruled_lines_of_tables(tmp_path: Path, recogniser: Re
     assert {block.kind for block in found} == {BlockKind.TABLE_ROW}
 
 
+def test_columns_of_small_numbers_are_no_dirt(tmp_path: Path, recogniser: Recogniser) -> None:
+    names = ["Alabama", "Arkansas", "Colorado", "Delaware", "Georgia", "Illinois", "Kansas", "Maryland", "Ohio"]
+    picture = Image.new("L", (2480, 1200), "white")
+    drawing = ImageDraw.Draw(picture)
+    for at, name in enumerate(names):
+        for cell, text in enumerate([name, str(at), name[::-1].title(), str(8 - at)]):
+            drawing.text((300 + 500 * cell, 100 + 100 * at), text, fill="black", font_size=42)
+    picture.save(tmp_path / "x.png")
+    rows = [block.text.split("\t") for block in blocks(tmp_path / "x.png", recogniser)]
+    assert [(row[0], row[1], row[3]) for row in rows] == [(name, str(at), str(8 - at)) for at, name in enumerate(names)]
+
+
 def test_the_same_picture_gives_the_same_text_after_another(tmp_path: Path, recogniser: Recogniser) -> None:
     noisy(page_of_text(PROSE[:1], size=(2480, 700))).save(tmp_path / "bad.png")
     small().save(tmp_path / "other.png")

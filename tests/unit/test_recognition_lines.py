@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.chunking.document import Block, Origin
-from penstock.parsing.recognition.lines import TextLine, Word, blocks_of, confidence, without_noise
+from penstock.parsing.recognition.lines import TextLine, Word, blocks_of, confidence, has_columns, without_noise
 
 HEIGHT = 30
 
@@ -86,6 +86,18 @@ def test_page_numbers_are_beside_the_flow() -> None:
 def test_chinese_has_no_spaces_and_korean_has() -> None:
     assert found(line("水 库 大坝 Dam"), line("压力", begins=False)) == [("paragraph", "水库大坝 Dam 压力")]
     assert found(line("댐 수위"), line("압력")) == [("paragraph", "댐 수위 압력")]
+
+
+def moved(original: TextLine, by: int) -> TextLine:
+    words = [Word(word.text, 95, word.left + by, word.top, word.right + by, word.bottom) for word in original.words]
+    return TextLine(words, original.begins_paragraph)
+
+
+def test_columns_are_running_text_beside_running_text() -> None:
+    text = [line("Some words that run on", top=40 * at) for at in range(5)]
+    assert not has_columns(text)
+    assert has_columns([*text, *(moved(each, 900) for each in text)])
+    assert not has_columns([*text, *(moved(line("17", top=40 * at), 900) for at in range(5))])
 
 
 def test_confidence_counts_characters() -> None:

@@ -23,6 +23,10 @@ CELL_GAP = 2.0
 HEADING_SCALES = ((1.7, 1), (1.4, 2))
 """How much higher than the page's usual line a heading of each level is at least."""
 LONGEST_HEADING = 200
+LONG_LINE = 4
+"""Words; a line of so many is running text, not the cell of a table."""
+COLUMNS_SHARE = 0.25
+"""Of the long lines: so many have another one beside them on a page with columns."""
 
 _BULLET = re.compile(r"(?:[•●○▪■◦‣∙·«»*+\u2013\u2014-]|\(?(?:\d{1,3}|[a-zA-Z])[.)])\s")
 _PAGE_NUMBER = re.compile(
@@ -49,6 +53,14 @@ class TextLine:
 
     words: Sequence[Word]
     begins_paragraph: bool
+
+    @property
+    def left(self) -> int:
+        return min(word.left for word in self.words)
+
+    @property
+    def right(self) -> int:
+        return max(word.right for word in self.words)
 
     @property
     def height(self) -> int:
@@ -78,6 +90,18 @@ def _without_specks(words: Sequence[Word]) -> list[Word]:
 
 def _letters(text: str) -> int:
     return sum(map(str.isalnum, text))
+
+
+def has_columns(lines: Sequence[TextLine]) -> bool:
+    """Whether running text stands beside running text, so that lines must not be read across the page."""
+    long = [line for line in lines if len(line.words) >= LONG_LINE]
+    beside = sum(any(_stand_side_by_side(line, other) for other in long) for line in long)
+    return beside > len(long) * COLUMNS_SHARE
+
+
+def _stand_side_by_side(line: TextLine, other: TextLine) -> bool:
+    at_one_height = abs(line.words[0].top - other.words[0].top) < max(line.height, other.height) / 2
+    return at_one_height and (line.right < other.left or other.right < line.left)
 
 
 def blocks_of(lines: Sequence[TextLine], page: int) -> Iterator[Block]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
+
+from penstock.parsing.recognition.lines import Word
 
 MOST_PIXELS = 12_000_000
 """A4 at 350 dpi. More only costs time: letters are scaled to 36 pixels before they are looked at."""
@@ -18,6 +21,8 @@ _REACH = 5
 """Squares; letters are thinner than this, shades of a table's header are wider."""
 _BAND = 512
 """Rows that are worked on at once, which bounds the memory."""
+_MARGIN = 3
+"""Pixels around a word whose ink is still its own."""
 _COARSE = 2
 """Pixels; ruled lines are looked for in squares of this side."""
 _INK = 140
@@ -75,6 +80,17 @@ def without_grid(image: Image.Image) -> Image.Image | None:
     shades = np.asarray(image).copy()
     shades[rules] = 255
     return Image.fromarray(shades)
+
+
+def unread_ink(image: Image.Image, words: Iterable[Word]) -> float:
+    """The share of the evened picture's ink that is outside of all words."""
+    ink = np.asarray(image) < _INK
+    whole = np.count_nonzero(ink)
+    for word in words:
+        ink[max(word.top - _MARGIN, 0) : word.bottom + _MARGIN, max(word.left - _MARGIN, 0) : word.right + _MARGIN] = (
+            False
+        )
+    return np.count_nonzero(ink) / whole if whole else 0.0
 
 
 def _rules(ink: Mask, length: int) -> Mask:

@@ -22,8 +22,8 @@ from PIL import Image
 from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.errors import InvalidSettings
 from penstock.parsing.recognition.language_data import INSTALL, OFF, LanguageData, find_language_data
-from penstock.parsing.recognition.lines import TextLine, Word, blocks_of, confidence, without_noise
-from penstock.parsing.recognition.picture import bounded, evened, scale_within, scaled, without_grid
+from penstock.parsing.recognition.lines import TextLine, Word, blocks_of, confidence, has_columns, without_noise
+from penstock.parsing.recognition.picture import bounded, evened, scale_within, scaled, unread_ink, without_grid
 
 if TYPE_CHECKING:
     from tesserocr import PyTessBaseAPI
@@ -37,6 +37,10 @@ BEST_HEIGHT = 34
 LARGEST_SCALE = 4
 UPRIGHT_CONFIDENCE = 65
 """Of the words of a page, in per cent. One that stands on its side or head has 35."""
+MOST_UNREAD = 0.03
+"""Of the ink. Tesseract takes columns of small numbers for dirt; where more is left over, another look is worth it."""
+WORTH_IT = 1.02
+"""So many times the characters must be found for that look to be believed."""
 _TURNS = (Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180)
 
 Announce = Callable[[int | None], None]
@@ -109,7 +113,11 @@ class Recogniser:
             image = image.transpose(turn)
             reading = self._look(image)
         if (clear := without_grid(image)) is not None:
-            reading = max(reading, self._look(clear), key=_Reading.characters)
+            image, reading = clear, max(reading, self._look(clear), key=_Reading.characters)
+        if reading.words and unread_ink(image, reading.words) > MOST_UNREAD and not has_columns(reading.lines):
+            rows = self._look(image, as_rows=True)
+            if rows.characters() > WORTH_IT * reading.characters():
+                reading = rows
         blocks = list(blocks_of(without_noise(reading.lines), page))
         if not reading.complete:
             blocks.append(Block(self._too_slow(page), BlockKind.PAGE_FURNITURE, page=page, origin=Origin.RECOGNISED))
@@ -128,26 +136,31 @@ class Recogniser:
                 best, most = turn, turned.characters()
         return best
 
-    def _look(self, image: Image.Image) -> _Reading:
+    def _look(self, image: Image.Image, *, as_rows: bool = False) -> _Reading:
+        """`as_rows`: all lines go across the whole picture; else Tesseract finds out what stands beside what."""
         left = self._deadline - time.monotonic()
         if left <= 0:
             return _Reading([], complete=False)
         engine = self._engine()
         try:
-            self._show(engine, image)
+            _set_layout(engine, as_rows=as_rows)
+            scale = self._show(engine, image)
             complete = bool(engine.Recognize(int(1000 * left)))
-            return _Reading(list(_lines(engine)), complete)
+            return _Reading(list(_lines(engine, scale)), complete)
         finally:
             engine.Clear()
 
-    def _show(self, engine: PyTessBaseAPI, image: Image.Image) -> None:
-        """Hand the picture over, larger where its letters are too small."""
+    def _show(self, engine: PyTessBaseAPI, image: Image.Image) -> float:
+        """Hand the picture over, larger where its letters are too small; return by how much."""
         _set_image(engine, image)
         height = _usual_height(engine)
-        if height and height < LEGIBLE_HEIGHT:
-            scale = scale_within(image.width, image.height, min(BEST_HEIGHT / height, LARGEST_SCALE))
-            if scale > 1:
-                _set_image(engine, scaled(image, scale))
+        if height == 0 or height >= LEGIBLE_HEIGHT:
+            return 1
+        scale = scale_within(image.width, image.height, min(BEST_HEIGHT / height, LARGEST_SCALE))
+        if scale <= 1:
+            return 1
+        _set_image(engine, scaled(image, scale))
+        return scale
 
     def _engine(self) -> PyTessBaseAPI:
         if self._opened is None:
@@ -197,7 +210,14 @@ def _usual_height(engine: PyTessBaseAPI) -> float:
     return statistics.median([box[3] - box[1] for box in boxes if box] or [0])
 
 
-def _lines(engine: PyTessBaseAPI) -> Iterator[TextLine]:
+def _set_layout(engine: PyTessBaseAPI, *, as_rows: bool) -> None:
+    from tesserocr import PSM  # noqa: PLC0415
+
+    engine.SetPageSegMode(PSM.SINGLE_BLOCK if as_rows else PSM.AUTO)
+
+
+def _lines(engine: PyTessBaseAPI, scale: float) -> Iterator[TextLine]:
+    """The lines with their places in a picture that was shown at this scale."""
     from tesserocr import RIL, iterate_level  # noqa: PLC0415
 
     found = engine.GetIterator()
@@ -208,19 +228,20 @@ def _lines(engine: PyTessBaseAPI) -> Iterator[TextLine]:
             if words:
                 yield TextLine(words, begins)
             words, begins = [], at.IsAtBeginningOf(RIL.PARA)
-        if word := _word(at, RIL.WORD):
+        if word := _word(at, RIL.WORD, scale):
             words.append(word)
     if words:
         yield TextLine(words, begins)
 
 
-def _word(at: Any, level: Any) -> Word | None:
+def _word(at: Any, level: Any, scale: float) -> Word | None:
     """None for a picture, a ruled line, or what was not recognised in time."""
     box = at.BoundingBox(level)
     if at.Empty(level) or not box:
         return None
     text = str(at.GetUTF8Text(level)).strip()
-    return Word(text, float(at.Confidence(level)), *box) if text else None
+    left, top, right, bottom = (round(side / scale) for side in box)
+    return Word(text, float(at.Confidence(level)), left, top, right, bottom) if text else None
 
 
 def _middle(words: list[Word]) -> tuple[int, int, int, int]:
