@@ -268,6 +268,12 @@ def test_a_few_stray_bytes_leave_the_words_around_them(language: str, strays: li
     assert [word for word in SENTENCES[language].split() if word not in found] == []
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "cp1252", "cp1251"])
+def test_a_stray_zero_makes_no_text_binary(encoding: str) -> None:
+    text = {"cp1251": SENTENCES["Russian"], "ascii": "Plain words. " * 20}.get(encoding, SENTENCES["German"])
+    assert decoded(text.encode(encoding) + b"\0" + text.encode(encoding)) == f"{text}\0{text}"
+
+
 def test_lines_of_two_encodings_are_both_read() -> None:
     text = "Größe\n".encode() + "Müller\nKöln\nStraße\n".encode("cp1252")
     assert decoded(text) == "Größe\nMüller\nKöln\nStraße\n"

@@ -117,8 +117,9 @@ def find_encoding(sample: bytes) -> str | None:
     for escape, encoding in _ESCAPES:
         if escape.search(sample):
             return encoding
-    if 0 in sample[:4096]:  # which no other text has
-        return _wide_encoding(sample)
+    # Zeros are in no other text, but where something went wrong here and there.
+    if 0 in sample[:4096] and (wide := _wide_encoding(sample)):
+        return wide
     good, wrong = _utf8_sequences(sample)
     encoding = "utf-8" if wrong < good or not wrong else _narrow_encoding(sample, good, wrong)
     # Nor has other text control characters, but that of East Asia in UTF-16.
