@@ -44,8 +44,10 @@ async def _complete(database_url: str, objects: Path, file_id: UUID, texts: Sequ
     async with database.transaction() as rows:
         assert await begin_ingest(rows, file_id, generation)
         chunks = _chunks(texts)
-        ingested = IngestedFile(file_id, generation, "text/plain", "0" * 64, 1, len(texts), 2 * len(texts), 0.9993)
-        assert await record_chunks(rows, ingested, chunks, language="english")
+        ingested = IngestedFile(
+            file_id, generation, "text/plain", "0" * 64, "english", 1, len(texts), 2 * len(texts), 0.9993
+        )
+        assert await record_chunks(rows, ingested, chunks)
     await _embed(database, file_id, generation)
     await database.close()
 

@@ -57,6 +57,9 @@ class File(Value):
     name: str
     object_key: str
     media_type: str | None = Field(description="Found from the content; null until ingestion.")
+    language: str | None = Field(
+        default=None, description="Text search configuration of its Chunks: `german`, `simple`; null until ingestion."
+    )
     size: int = Field(description="Bytes.")
     sha256: str | None = Field(description="Hex digest; null for a reference until ingestion.")
     status: FileStatus
@@ -99,6 +102,16 @@ class Chunk(Value):
     )
 
 
+class Neighbour(Value):
+    """A Chunk beside a Hit, of the same File and generation."""
+
+    chunk_id: UUID
+    index: int
+    text: str
+    pages: tuple[int, int] | None
+    char_span: tuple[int, int]
+
+
 class Hit(Value):
     """A Chunk that search found. The greater the score the better; scores compare within one answer only."""
 
@@ -113,6 +126,11 @@ class Hit(Value):
     headings: list[str]
     context: str = ""
     metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+    highlights: list[tuple[int, int]] = Field(
+        default=[], description="Start and end, in characters of `text`, of what the query's words match there."
+    )
+    before: list[Neighbour] = Field(default=[], description="The Chunks before it, in order; if `context` asks.")
+    after: list[Neighbour] = Field(default=[], description="The Chunks behind it, in order; if `context` asks.")
 
 
 class NewChunk(Value):

@@ -26,7 +26,7 @@ from penstock.objects import ObjectStore
 from penstock.parsing.pool import ParserPool
 from penstock.queues.port import Queues
 from penstock.queues.redis import RedisQueues
-from penstock.settings import QueueSettings, Settings
+from penstock.settings import AUTO_LANGUAGE, QueueSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,14 @@ async def open_services(settings: Settings, *, role: str) -> AsyncGenerator[Serv
 
 async def _check_language(database: Database, language: str) -> None:
     """Every Chunk would fail on a text search configuration that the database does not have."""
+    if language == AUTO_LANGUAGE:
+        return
     async with database.transaction() as rows:
         known = await text_search_languages(rows)
     if language not in known:
-        raise InvalidSettings(f"PENSTOCK_SEARCH_LANGUAGE is {language!r}: allowed are {', '.join(known)}")
+        raise InvalidSettings(
+            f"PENSTOCK_SEARCH_LANGUAGE is {language!r}: allowed are {AUTO_LANGUAGE}, {', '.join(known)}"
+        )
 
 
 async def open_queues(settings: QueueSettings, *, worker: str, drain_seconds: float) -> Queues:

@@ -17,6 +17,9 @@ CLIENT_VARIABLES = frozenset({"PENSTOCK_URL", "PENSTOCK_DATA"})
 """Read by the command line itself, not by the services."""
 
 
+AUTO_LANGUAGE = "auto"
+
+
 class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -142,7 +145,11 @@ class WorkerSettings(Group):
 
 
 class SearchSettings(Group):
-    language: str = Field(default="english", pattern=r"^[a-z_]+$", description="PostgreSQL text search configuration.")
+    language: str = Field(
+        default=AUTO_LANGUAGE,
+        pattern=r"^[a-z_]+$",
+        description="Text search configuration of PostgreSQL, such as german; auto: each File's, from its text.",
+    )
     ef_search: int = Field(default=100, ge=1, le=1000, description="Width of the HNSW search; more finds more, slower.")
 
 

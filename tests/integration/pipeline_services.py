@@ -54,7 +54,7 @@ class Pipeline:
             store=self.services.store,
             queues=self.asked,
             parser=self.parser,  # pyright: ignore[reportArgumentType]  # a ParserPool; named in services only
-            language="english",
+            language=self.services.settings.search.language,
             folder=self.folder,
         )
 

@@ -65,7 +65,10 @@ async def test_files_go_in_and_are_followed(api: RunningApi, module_database_url
         known = [(upload.name, upload.sha256), (upload.name, "0" * 64)]
         assert [item and item.file_id for item in await client.lookup(known)] == [file.file_id, None]
         (hit,) = await client.search("sluice gate", k=1, mode="hybrid", filters={"file_ids": [str(file.file_id)]})
-        assert hit.text == "sluice gate"
+        assert (hit.text, hit.highlights) == ("sluice gate", [(0, 6), (7, 11)])
+        assert not hit.model_fields_set & {"before", "after"}
+        (hit,) = await client.search("sluice", k=1, mode="text", filters={}, context=1)
+        assert hit.model_fields_set >= {"before", "after"}
         assert (await client.reingest(str(file.file_id))).generation == 2
         await client.delete(str(other.file_id))
         with pytest.raises(NotFound):

@@ -32,6 +32,31 @@ def test_migrations_run_once_when_ten_workers_start_together(database_url: str) 
     assert sorted(len(run) for run in ran) == [0] * 9 + [len(migrations())]
 
 
+def test_what_an_older_release_stored_is_found_by_the_new_rules(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("create table schema_migrations (version integer primary key, name text not null)")
+        for migration in migrations()[:3]:
+            connection.execute(migration.sql.encode())
+            connection.execute("insert into schema_migrations values (%s, %s)", [migration.version, migration.name])
+        connection.execute(
+            "insert into files (file_id, name, object_key, owns_object, size, active_generation, status)"
+            " values (gen_random_uuid(), 'a', 'a', true, 1, 1, 'complete')"
+        )
+        connection.execute(
+            "insert into chunks (chunk_id, file_id, generation, index, text, text_hash, token_count, char_start,"
+            " char_end, headings, language, context)"
+            " select gen_random_uuid(), file_id, 1, 0, 'AT&T sold pumps/valves', '', 3, 0, 9, '{}', 'german', 'Report'"
+            " from files"
+        )
+        migrate(settings(database_url))
+        (found,) = connection.execute(
+            "select count(*) from chunks where text_search @@ all (array['att', 'valv', 'report']::tsquery[])"
+        )
+        assert found == (1,)
+        assert connection.execute("select language from files").fetchall() == [("german",)]
+        assert connection.execute("select language from search_languages").fetchall() == [("german",)]
+
+
 def test_a_schema_of_a_newer_release_is_left_alone(migrated_url: str) -> None:
     with psycopg.connect(migrated_url, autocommit=True) as connection:
         connection.execute("insert into schema_migrations (version, name) values (9999, 'future')")
@@ -80,7 +105,9 @@ async def test_a_language_that_the_database_does_not_know_is_named_at_start(migr
             "PENSTOCK_SEARCH_LANGUAGE": "klingon",
         }
     )
-    with pytest.raises(InvalidSettings, match=r"PENSTOCK_SEARCH_LANGUAGE is 'klingon': allowed are arabic, .*english"):
+    with pytest.raises(
+        InvalidSettings, match=r"PENSTOCK_SEARCH_LANGUAGE is 'klingon': allowed are auto, arabic, .*english"
+    ):
         async with open_services(chosen, role="test"):
             pass
 

@@ -224,7 +224,7 @@ async def test_a_file_becomes_chunks_counts_and_text(open_bench: OpenBench) -> N
         chunks, parsed, text = await bench.parse("words First page.|Zweite Seite: äöü.")
     assert text == "First page.\n\nZweite Seite: äöü."
     assert [(chunk.text, chunk.pages) for chunk in chunks] == [(text, (1, 2))]
-    assert parsed == ParsedFile("text/plain", 2, 1, len(text), chunks[0].token_count)
+    assert parsed == ParsedFile("text/plain", "english", 2, 1, len(text), chunks[0].token_count)
 
 
 async def test_what_the_independent_count_found_comes_with_the_counts(open_bench: OpenBench) -> None:

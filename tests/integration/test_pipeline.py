@@ -273,5 +273,4 @@ async def found(pipeline: Pipeline, text: str, *, k: int = 5, mode: SearchMode =
         database=pipeline.services.database,
         engine=pipeline.embedding.engine,
         index=pipeline.embedding.index,
-        language="english",
     )

@@ -39,7 +39,6 @@ async def find(
         database=pipeline.services.database,
         engine=pipeline.embedding.engine,
         index=pipeline.embedding.index,
-        language="english",
     )
 
 

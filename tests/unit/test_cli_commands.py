@@ -17,7 +17,9 @@ from api_in_memory import ApiInMemory, Server
 from typer.testing import CliRunner, Result
 
 from penstock import cli
+from penstock.chunking.document import Origin
 from penstock.cli import commands, main
+from penstock.cli.search import readable
 from penstock.cli.upload import hash_file
 from penstock.local.data_folder import find_data_folder
 from penstock.local.run_state import ProcessName, RunState, write_state
@@ -299,6 +301,49 @@ def test_search_as_json_is_the_list_of_hits(run: Run, api: ApiInMemory) -> None:
     ]
 
 
+def test_search_asks_for_what_the_options_say(run: Run, api: ApiInMemory) -> None:
+    words = ("--name", "a.pdf", "--metadata", "team=ops", "--pages", "3-7", "--context", 2)
+    places = ("--origin", "comment", "--origin", "body", "--without-origin", "hidden", "--without", "draft")
+    assert run("search", "q", *words, *places).exit_code == 0
+    assert api.searched[0]["context"] == 2
+    assert api.searched[0]["filters"] == {
+        "names": ["a.pdf"],
+        "metadata": {"team": "ops"},
+        "pages": [3, 7],
+        "origins": ["comment", "body"],
+        "without_origins": ["hidden"],
+        "without": ["draft"],
+    }
+    run("search", "q", "--pages", 4)
+    assert api.searched[1]["filters"] == {"pages": [4, 4]}
+
+
+def test_search_shows_neighbours_and_the_lines_with_the_words(run: Run, api: ApiInMemory) -> None:
+    lines = [f"line {n}" for n in range(40)]
+    text = "\n".join(lines)
+    place = text.index("line 30")
+    found = HIT | {"text": text, "highlights": [[place, place + 4]]}
+    api.hits = [found]
+    shown = run("search", "line").stdout
+    assert "line 30" in shown
+    assert ("line 10\n" in shown, "line 39" in shown, shown.count("…")) == (False, False, 2)
+    near = {name: HIT[name] for name in ("chunk_id", "index", "pages", "char_span")}
+    api.hits = [found | {"before": [near | {"text": "what came before"}], "after": [near | {"text": "what follows"}]}]
+    shown = run("search", "line", "--context", 1).stdout
+    places = [shown.index(text) for text in ("what came before", "line 0", "line 39", "what follows")]
+    assert places == sorted(places)
+
+
+def test_the_words_of_the_query_are_bold() -> None:
+    text = "  The\tpump\nis a very long sentence that goes on for a while, indeed on\nand \x1bon: pump"
+    spans = [(place, place + 4) for place in (6, text.rindex("pump"))]
+    shown = readable(text, spans)
+    assert shown.plain == (
+        "  The   pump\nis a very long sentence that goes on for a while, indeed on and \\x1bon: pump"
+    )
+    assert [shown.plain[span.start : span.end] for span in shown.spans] == ["pump", "pump"]
+
+
 def test_search_that_finds_nothing_says_so(run: Run) -> None:
     result = run("search", "nothing")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -306,7 +351,20 @@ def test_search_that_finds_nothing_says_so(run: Run) -> None:
     assert json.loads(run("search", "nothing", "--json").stdout) == []
 
 
-@pytest.mark.parametrize("words", [("-k", 0), ("-k", 101), ("--mode", "magic")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-k", 0),
+        ("-k", 101),
+        ("--mode", "magic"),
+        ("--context", 11),
+        ("--pages", "7-3"),
+        ("--pages", "0"),
+        ("--pages", "x"),
+        ("--origin", "heaven"),
+        ("--metadata", "x"),
+    ],
+)
 def test_wrong_usage_is_told_before_anything_is_asked(run: Run, api: ApiInMemory, words: tuple[object, ...]) -> None:
     assert run("search", "q", *words).exit_code == 2
     assert not api.requests
@@ -457,4 +515,5 @@ def test_the_local_installation_is_found(
 
 def test_words_said_twice_are_the_same() -> None:
     assert [status.value for status in commands.Status] == [status.value for status in FileStatus]
+    assert [origin.value for origin in commands.Origin] == [origin.value for origin in Origin]
     assert tuple(queue.value for queue in commands.Queue) == QUEUES

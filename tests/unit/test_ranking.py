@@ -10,11 +10,11 @@ from penstock.database.search import Evidence, Terms
 from penstock.pipeline.ranking import bm25, by_meaning_and_words, by_words
 
 FILE, OTHER = UUID(int=100), UUID(int=200)
-TERMS = Terms(weights={"gate": 2.0, "intak": 3.0, "fast": 1.0}, match="", mean_length=100)
+TERMS = Terms(weights={"english": {"gate": 2.0, "intak": 3.0, "fast": 1.0}}, match="", mean_length=100)
 
 
 def chunk(number: int, *, file_id: UUID = FILE, index: int | None = None, **frequencies: int) -> Evidence:
-    return Evidence(UUID(int=number), file_id, number if index is None else index, 100, frequencies)
+    return Evidence(UUID(int=number), file_id, number if index is None else index, "english", 100, frequencies)
 
 
 def order(candidates: list[int], evidence: list[Evidence]) -> list[int]:
@@ -26,7 +26,7 @@ def test_bm25_is_that_of_the_literature() -> None:
     # idf 2, tf 3, length equal to the mean: 2 * 3 * 2.2 / (3 + 1.2)
     assert bm25(chunk(1, gate=3), TERMS) == pytest.approx(2 * 3 * 2.2 / 4.2)
     assert bm25(chunk(1), TERMS) == 0
-    long = Evidence(UUID(int=1), FILE, 0, 300, {"gate": 3})
+    long = Evidence(UUID(int=1), FILE, 0, "english", 300, {"gate": 3})
     assert bm25(long, TERMS) == pytest.approx(2 * 3 * 2.2 / (3 + 1.2 * (0.25 + 0.75 * 3)))
 
 

@@ -10,6 +10,7 @@ FILE: dict[str, Any] = {
     "name": "reports/2026/q3.pdf",
     "object_key": "files/6f1c2a0e-5d0b-4a43-9c1e-3f2b7d9a8c55",
     "media_type": None,
+    "language": None,
     "size": 482133,
     "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
     "status": "queued",
@@ -28,6 +29,7 @@ FILE: dict[str, Any] = {
 }
 COMPLETE_FILE: dict[str, Any] = FILE | {
     "media_type": "application/pdf",
+    "language": "english",
     "status": "complete",
     "active_generation": 1,
     "page_count": 12,
@@ -50,6 +52,7 @@ HIT: dict[str, Any] = {
     "headings": ["Operation", "Starting"],
     "context": "q3 > Operation > Starting",
     "metadata": {},
+    "highlights": [[0, 5], [10, 14]],
 }
 
 

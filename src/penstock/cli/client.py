@@ -129,8 +129,12 @@ class Client:
     async def reingest(self, file_id: str) -> File:
         return _read(File, await self._call("POST", f"/files/{_part(file_id)}/reingest", repeatable=False))
 
-    async def search(self, query: str, *, k: int, mode: str, filters: Mapping[str, object]) -> list[Hit]:
-        asked = {"query": query, "k": k, "mode": mode, "filters": filters}
+    async def search(
+        self, query: str, *, k: int, mode: str, filters: Mapping[str, object], context: int = 0
+    ) -> list[Hit]:
+        asked: dict[str, object] = {"query": query, "k": k, "mode": mode, "filters": filters}
+        if context:
+            asked["context"] = context
         return [_value(Hit, item) for item in _list(_json(await self._call("POST", "/search", json=asked)))]
 
     async def queues(self) -> dict[str, QueueDepth]:

@@ -42,6 +42,22 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+class Origin(StrEnum):
+    """`chunking.document.Origin`, for the same reason."""
+
+    BODY = "body"
+    HEADER = "header"
+    FOOTER = "footer"
+    FOOTNOTE = "footnote"
+    ENDNOTE = "endnote"
+    COMMENT = "comment"
+    SPEAKER_NOTES = "speaker_notes"
+    FORM_FIELD = "form_field"
+    HIDDEN = "hidden"
+    EMBEDDED = "embedded"
+    RECOGNISED = "recognised"
+
+
 class Queue(StrEnum):
     """`models.QUEUES`, for the same reason."""
 
@@ -76,21 +92,54 @@ def add(
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="A question or some words.")],
+    query: Annotated[
+        str, typer.Argument(help='A question or some words; what is in "double quotes" must stand there so.')
+    ],
     k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many passages to show.")] = 10,
     files: Annotated[list[str] | None, typer.Option("--file", metavar="ID", help="Only in this File.")] = None,
     mode: Annotated[Mode, typer.Option(help="By meaning (vector), by words (text), or both.")] = Mode.HYBRID,
+    names: Annotated[list[str] | None, typer.Option("--name", help="Only in Files with exactly this name.")] = None,
     media_types: Annotated[
         list[str] | None, typer.Option("--media-type", metavar="TYPE", help="Only in Files like application/pdf.")
     ] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Only in Files that were handed in with it.")
+    ] = None,
+    pages: Annotated[str | None, typer.Option(metavar="N|N-M", help="Only on these pages, slides or sheets.")] = None,
+    origins: Annotated[
+        list[Origin] | None, typer.Option("--origin", help="Only text from there, such as comments.")
+    ] = None,
+    without_origins: Annotated[
+        list[Origin] | None, typer.Option("--without-origin", help="No text from there.")
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="WORDS", help="No passages with this word or phrase.")
+    ] = None,
+    context: Annotated[
+        int, typer.Option(min=0, max=10, metavar="N", help="Show so many passages before and after each, too.")
+    ] = 0,
     as_json: Json = False,
     url: Url = None,
 ) -> None:
-    """Search all complete Files and show the passages that fit best."""
-    from penstock.cli.search import search_passages
+    """Search all complete Files and show the passages that fit best.
 
-    filters = {"file_ids": files, "media_types": media_types}
-    search_passages(query, k=k, mode=mode, filters=filters, url=url, as_json=as_json)
+    Words of the query are bold where they stand. An option that takes one value may be given several times: a
+    passage must fit one of them, and with --metadata, --without-origin and --without all.
+    """
+    from penstock.cli.add import metadata_of
+    from penstock.cli.search import page_range, search_passages
+
+    filters = {
+        "file_ids": files,
+        "names": names,
+        "media_types": media_types,
+        "metadata": metadata_of(metadata or []),
+        "pages": page_range(pages),
+        "origins": origins,
+        "without_origins": without_origins,
+        "without": without,
+    }
+    search_passages(query, k=k, mode=mode, filters=filters, context=context, url=url, as_json=as_json)
 
 
 def files(

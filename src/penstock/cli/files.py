@@ -108,6 +108,7 @@ def _print_details(file: File) -> None:
         "status": file.status,
         "error": f"{file.error.code}: {file.error.message}" if file.error else None,
         "type": file.media_type,
+        "language": file.language,
         "size": readable_size(file.size),
         "pages": file.page_count,
         "chunks": f"{file.chunk_count:,}, of which {file.embedded_count:,} embedded",

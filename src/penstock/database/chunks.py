@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,8 @@ class IngestedFile:
     generation: int
     media_type: str
     sha256: str
+    language: str
+    """The text search configuration of its Chunks."""
     page_count: int | None
     chunk_count: int
     token_count: int
@@ -45,7 +47,7 @@ class UnembeddedChunk:
         return embedded_text(self.context, self.text)
 
 
-async def record_chunks(rows: Rows, ingested: IngestedFile, chunks: Iterable[NewChunk], *, language: str) -> bool:
+async def record_chunks(rows: Rows, ingested: IngestedFile, chunks: Iterable[NewChunk]) -> bool:
     """Write all Chunks of a generation and mark the File `embedding`.
 
     False, with nothing written, where the generation was deleted, superseded or recorded by another
@@ -54,15 +56,18 @@ async def record_chunks(rows: Rows, ingested: IngestedFile, chunks: Iterable[New
     which = {"file_id": ingested.file_id, "generation": ingested.generation}
     if await (await rows.execute(statement("lock_ingesting_file"), which)).fetchone() is None:
         return False
+    ingested = replace(ingested, language=await _known_language(rows, ingested.language))
     async with rows.cursor().copy(statement("copy_chunks")) as copy:
         for chunk in chunks:
-            await copy.write_row(_copy_row(ingested, chunk, language))
+            await copy.write_row(_copy_row(ingested, chunk))
+    await rows.execute(statement("add_search_language"), {"language": ingested.language})
     await rows.execute(
         statement("finish_ingest"),
         {
             **which,
             "media_type": ingested.media_type,
             "sha256": ingested.sha256,
+            "language": ingested.language,
             "page_count": ingested.page_count,
             "chunk_count": ingested.chunk_count,
             "token_count": ingested.token_count,
@@ -72,7 +77,14 @@ async def record_chunks(rows: Rows, ingested: IngestedFile, chunks: Iterable[New
     return True
 
 
-def _copy_row(ingested: IngestedFile, chunk: NewChunk, language: str) -> Sequence[object]:
+async def _known_language(rows: Rows, language: str) -> str:
+    """`simple` where this server has no such configuration: older ones know fewer languages."""
+    row = await (await rows.execute(statement("known_language"), {"language": language})).fetchone()
+    assert row is not None, "coalesce always has a row"
+    return row["language"]
+
+
+def _copy_row(ingested: IngestedFile, chunk: NewChunk) -> Sequence[object]:
     text_hash = chunk.text_hash
     first_page, last_page = chunk.pages or (None, None)
     return (
@@ -90,7 +102,7 @@ def _copy_row(ingested: IngestedFile, chunk: NewChunk, language: str) -> Sequenc
         chunk.context,
         chunk.context_tokens,
         Jsonb(chunk.metadata),
-        language,
+        ingested.language,
     )
 
 
@@ -125,10 +137,15 @@ async def chunks_to_embed(
 def passage_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that a Chunk and a Hit share, from a row of `chunks` with the File's `name`."""
     return {
-        **{
-            name: row[name]
-            for name in ("chunk_id", "file_id", "name", "index", "text", "headings", "context", "metadata")
-        },
+        **{name: row[name] for name in ("file_id", "name", "headings", "context", "metadata")},
+        **neighbour_fields(row),
+    }
+
+
+def neighbour_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a Chunk beside a Hit, which tells the rest, from a row of `chunks`."""
+    return {
+        **{name: row[name] for name in ("chunk_id", "index", "text")},
         "pages": None if row["first_page"] is None else (row["first_page"], row["last_page"]),
         "char_span": (row["char_start"], row["char_end"]),
     }

@@ -95,8 +95,8 @@ from stdin;
 -- name: finish_ingest
 -- The Chunks are recorded; now they wait for their vectors.
 update files
-set status = 'embedding', media_type = %(media_type)s, sha256 = coalesce(sha256, %(sha256)s), page_count = %(page_count)s,
-    chunk_count = %(chunk_count)s, embedded_count = 0, token_count = %(token_count)s,
+set status = 'embedding', media_type = %(media_type)s, language = %(language)s, sha256 = coalesce(sha256, %(sha256)s),
+    page_count = %(page_count)s, chunk_count = %(chunk_count)s, embedded_count = 0, token_count = %(token_count)s,
     coverage = %(coverage)s,
     updated_at = clock_timestamp(), published_at = clock_timestamp()
 where file_id = %(file_id)s and generation = %(generation)s;
@@ -226,6 +226,19 @@ insert into models (name, revision, dimensions) values (%(name)s, %(revision)s, 
 on conflict (name, revision, dimensions) do update set name = excluded.name
 returning model_id;
 
+-- name: passes_filter
+-- Whether Chunk c of File f may be found: {passes} in the statements below. A null condition does not restrict.
+-- What stands in quotes is `required` by language; a language in which it has only stop words restricts nothing.
+(%(file_ids)s::uuid[] is null or f.file_id = any(%(file_ids)s))
+  and (%(names)s::text[] is null or f.name = any(%(names)s))
+  and (%(media_types)s::text[] is null or f.media_type = any(%(media_types)s))
+  and (%(metadata)s::jsonb is null or f.metadata @> %(metadata)s)
+  and (%(first_page)s::int is null or (c.last_page >= %(first_page)s and c.first_page <= %(last_page)s))
+  and (%(origins)s::text[] is null or coalesce(c.metadata -> 'origins', '["body"]') ?| %(origins)s)
+  and (%(without_origins)s::text[] is null or not coalesce(c.metadata -> 'origins', '["body"]') ?| %(without_origins)s)
+  and (%(required)s::jsonb is null
+       or coalesce(c.text_search @@ nullif(%(required)s::jsonb ->> c.language, '')::tsquery, true));
+
 -- name: search_vectors
 -- The Chunks nearest to a vector by inner product, nearest first, of active generations that fit the filter.
 -- {embedding} and {model_id} are those of the model's own HNSW index; a parameter would not match it.
@@ -234,10 +247,7 @@ from embeddings e
 join chunks c on c.chunk_id = e.chunk_id
 join files f on f.file_id = c.file_id and f.active_generation = c.generation
 where e.model_id = {model_id}
-  and (%(file_ids)s::uuid[] is null or f.file_id = any(%(file_ids)s))
-  and (%(names)s::text[] is null or f.name = any(%(names)s))
-  and (%(media_types)s::text[] is null or f.media_type = any(%(media_types)s))
-  and (%(metadata)s::jsonb is null or f.metadata @> %(metadata)s)
+  and {passes}
 order by {embedding} <#> %(vector)s
 limit %(limit)s;
 
@@ -249,50 +259,97 @@ with fitting as materialized (
     join chunks c on c.chunk_id = e.chunk_id
     join files f on f.file_id = c.file_id and f.active_generation = c.generation
     where e.model_id = {model_id}
-      and (%(file_ids)s::uuid[] is null or f.file_id = any(%(file_ids)s))
-      and (%(names)s::text[] is null or f.name = any(%(names)s))
-      and (%(media_types)s::text[] is null or f.media_type = any(%(media_types)s))
-      and (%(metadata)s::jsonb is null or f.metadata @> %(metadata)s)
+      and {passes}
 )
 select chunk_id, score from fitting order by score desc, chunk_id limit %(limit)s;
 
 -- name: weigh_terms
--- The lexemes of a query, with their BM25 weight (inverse document frequency, never negative), and the
--- corpus' mean Chunk length. Robertson and Zaragoza, The Probabilistic Relevance Framework (2009), section 3.
-with lexemes as (
+-- The lexemes of a query's words in every language, with their BM25 weight (inverse document frequency, never
+-- negative), and the corpus' mean Chunk length. Robertson and Zaragoza, The Probabilistic Relevance Framework
+-- (2009), section 3. A word has one weight in all languages: how many Chunks have it, each in its own language.
+-- Where it is a stop word it is in every Chunk of that language; so `the` weighs nothing in a table of numbers.
+with asked as (
+    select language, place, lexeme
+    from search_languages
+    cross join unnest(%(words)s::text[]) with ordinality as word (spelling, place)
+    left join lateral unnest(penstock_lexemes(language, spelling)) on true
+), lexemes as (
     select lexeme, ('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery as match
-    from unnest(penstock_text_search(%(language)s, %(query)s))
+    from (select distinct lexeme from asked where lexeme is not null) known
+), counted as materialized (
+    select lexeme, match, language, df
+    from lexemes
+    cross join lateral (
+        select language, count(*)::float as df from chunks where text_search @@ match group by language
+    ) found
+), recent as materialized (
+    select language, token_count, chunk_count from files where status = 'complete' order by created_at desc limit 1000
 ), size as (
-    select case when reltuples > 10000 then reltuples else (select count(*) from chunks) end::float as n
+    select case when reltuples > 10000 then reltuples else (select count(*) from chunks) end::float as n,
+           (select coalesce(sum(token_count)::float / nullif(sum(chunk_count), 0), 1) from recent) as mean_length
     from pg_class where oid = 'chunks'::regclass
-), counted as (
-    select lexeme, match, (select count(*) from chunks where text_search @@ match)::float as df from lexemes
+), shares as (
+    select language, sum(chunk_count)::float / nullif(sum(sum(chunk_count)) over (), 0) as share
+    from recent group by language
+), frequencies as (
+    select place, sum(df) as df, bool_or(found) as found
+    from (select place, language, bool_or(counted.df > 0) as found,
+                 max(case when lexeme is null then share * size.n else counted.df end) as df
+          from size cross join asked left join shares using (language) left join counted using (language, lexeme)
+          group by place, language) by_language
+    group by place
 )
-select counted.lexeme, counted.match::text as match,
-       ln(1 + greatest(0, size.n - counted.df + 0.5) / (counted.df + 0.5)) as weight,
-       (select coalesce(sum(token_count)::float / nullif(sum(chunk_count), 0), 1)
-        from (select token_count, chunk_count from files where status = 'complete'
-              order by created_at desc limit 1000) recent) as mean_length
-from counted, size
-where counted.df > 0;
+select language, lexeme, match::text as match, size.mean_length,
+       max(ln(1 + greatest(0, size.n - frequencies.df + 0.5) / (frequencies.df + 0.5))) as weight
+from size cross join asked join frequencies using (place) join lexemes using (lexeme)
+where frequencies.found
+group by language, lexeme, match::text, size.mean_length;
+
+-- name: require_phrases
+-- For every language the tsquery that a Chunk must satisfy to have all phrases and none of what is excluded.
+select language, string_agg(condition, ' & ') as required
+from search_languages
+cross join lateral (
+    select '(' || nullif(phraseto_tsquery(('pg_catalog.' || language)::regconfig,
+                                          penstock_words(penstock_plain(phrase)))::text, '') || ')' as condition
+    from unnest(%(phrases)s::text[]) as phrase
+    union all
+    select '!(' || nullif(phraseto_tsquery(('pg_catalog.' || language)::regconfig,
+                                           penstock_words(penstock_plain(phrase)))::text, '') || ')'
+    from unnest(%(without)s::text[]) as phrase
+) conditions
+group by language;
+
+-- name: match_words
+-- Which words, given with the language of their text, have a lexeme of which word of the query.
+with asked as materialized (
+    select language, place, lexeme
+    from (select distinct language from unnest(%(languages)s::text[]) as language) languages
+    cross join unnest(%(asked)s::text[]) with ordinality as word (spelling, place)
+    cross join lateral unnest(penstock_lexemes(language, spelling))
+)
+select word.place, array_agg(distinct asked.place) as asked
+from unnest(%(languages)s::text[], %(words)s::text[]) with ordinality as word (language, spelling, place)
+cross join lateral unnest(penstock_lexemes(word.language, spelling)) as lexemes (lexeme)
+join asked on asked.language = word.language and asked.lexeme = lexemes.lexeme
+group by word.place;
 
 -- name: search_text
 -- The Chunks with the best BM25 score (k1 = 1.2, b = 0.75) of active generations that fit the filter.
+-- A lexeme counts in its own language only; a Chunk that has none in its language has no score and comes last.
 with terms as materialized (
-    select * from unnest(%(lexemes)s::text[], %(weights)s::float[]) as t (lexeme, weight)
+    select * from unnest(%(languages)s::text[], %(lexemes)s::text[], %(weights)s::float[])
+        as t (language, lexeme, weight)
 )
 select c.chunk_id,
        (select sum(t.weight * w.tf * 2.2 / (w.tf + 1.2 * (0.25 + 0.75 * c.token_count / %(mean_length)s)))
         from (select lexeme, coalesce(cardinality(positions), 1)::float as tf from unnest(c.text_search)) w
-        join terms t using (lexeme)) as score
+        join terms t using (lexeme) where t.language = c.language) as score
 from chunks c
 join files f on f.file_id = c.file_id and f.active_generation = c.generation
 where c.text_search @@ %(match)s::tsquery
-  and (%(file_ids)s::uuid[] is null or f.file_id = any(%(file_ids)s))
-  and (%(names)s::text[] is null or f.name = any(%(names)s))
-  and (%(media_types)s::text[] is null or f.media_type = any(%(media_types)s))
-  and (%(metadata)s::jsonb is null or f.metadata @> %(metadata)s)
-order by score desc, c.chunk_id
+  and {passes}
+order by score desc nulls last, c.chunk_id
 limit %(limit)s;
 
 -- name: evidence_around
@@ -304,7 +361,7 @@ with around as (
         and beside.index between given.index - 1 and given.index + 1
     where given.chunk_id = any(%(chunk_ids)s)
 )
-select c.chunk_id, c.file_id, c.index, c.token_count, words.found, words.often
+select c.chunk_id, c.file_id, c.index, c.language, c.token_count, words.found, words.often
 from around
 join chunks c using (chunk_id)
 cross join lateral (
@@ -324,6 +381,24 @@ where model_id = {model_id} and chunk_id = any(%(chunk_ids)s);
 select chunks.*, files.name
 from chunks join files on files.file_id = chunks.file_id
 where chunks.chunk_id = any(%(chunk_ids)s);
+
+-- name: get_neighbours
+-- The Chunks up to a distance before and after each given one, in order.
+select hit.chunk_id as hit_id, near.*
+from chunks hit
+join chunks near on near.file_id = hit.file_id and near.generation = hit.generation
+                and near.index between hit.index - %(distance)s and hit.index + %(distance)s
+where hit.chunk_id = any(%(chunk_ids)s) and near.index <> hit.index
+order by near.index;
+
+-- name: add_search_language
+-- From now on queries are matched in this language too.
+insert into search_languages (language) values (%(language)s) on conflict do nothing;
+
+-- name: known_language
+-- A text search configuration, or `simple` where the server does not have it.
+select coalesce((select cfgname::text from pg_ts_config
+                 where cfgname = %(language)s and cfgnamespace = 'pg_catalog'::regnamespace), 'simple') as language;
 
 -- name: text_search_languages
 -- The text search configurations that come with PostgreSQL.

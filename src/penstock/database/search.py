@@ -12,31 +12,59 @@ from numpy.typing import NDArray
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from penstock.database.chunks import passage_fields
+from penstock.database.chunks import neighbour_fields, passage_fields
 from penstock.database.connection import Rows
 from penstock.database.embeddings import vector_of
 from penstock.database.statements import statement
+from penstock.database.words import terms
+from penstock.models import Neighbour
 
 Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which Files to search in; None does not restrict, all that is given must hold."""
+    """Which Files and Chunks to search in; None does not restrict, all that is given must hold."""
 
     file_ids: Sequence[UUID] | None = None
     names: Sequence[str] | None = None
     media_types: Sequence[str] | None = None
     metadata: Mapping[str, Any] | None = None
     """Keys and values that the File's metadata contain."""
+    pages: tuple[int, int] | None = None
+    """First and last, from 1; a Chunk with text of one of them passes."""
+    origins: Sequence[str] | None = None
+    """Values of `Origin`: a Chunk with text of one of them passes, for `body` one that has nothing else."""
+    without_origins: Sequence[str] | None = None
+    """A Chunk with text of one of them does not pass."""
+    without: Sequence[str] | None = None
+    """Words and phrases, none of which a Chunk may have."""
 
     def parameters(self) -> dict[str, object]:
+        first_page, last_page = self.pages or (None, None)
         return {
-            "file_ids": None if self.file_ids is None else list(self.file_ids),
-            "names": None if self.names is None else list(self.names),
-            "media_types": None if self.media_types is None else list(self.media_types),
+            "file_ids": _list(self.file_ids),
+            "names": _list(self.names),
+            "media_types": _list(self.media_types),
             "metadata": None if self.metadata is None else Jsonb(dict(self.metadata)),
+            "first_page": first_page,
+            "last_page": last_page,
+            "origins": _list(self.origins),
+            "without_origins": _list(self.without_origins),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A filter as the database takes it."""
+
+    which: Filter
+    required: Mapping[str, str] | None = None
+    """By language, the tsquery of what must stand in a Chunk and what must not; None does not restrict."""
+
+    def parameters(self) -> dict[str, object]:
+        required = None if self.required is None else Jsonb(dict(self.required))
+        return {**self.which.parameters(), "required": required}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +80,33 @@ class ModelIndex:
 class Terms:
     """A text query, weighed by what the corpus holds."""
 
-    weights: Mapping[str, float] = field(default_factory=dict[str, float])
-    """By lexeme; those that no Chunk has are left out."""
+    weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
+    """By language and lexeme: a Chunk is judged by those of its own language. Words that none has are left out."""
     match: str = ""
     """A tsquery that any of them satisfies."""
     mean_length: float = 1.0
 
     def parameters(self) -> dict[str, object]:
         return {
-            "lexemes": list(self.weights),
-            "weights": list(self.weights.values()),
+            "languages": [language for language, weights in self.weights.items() for _ in weights],
+            "lexemes": [lexeme for weights in self.weights.values() for lexeme in weights],
+            "weights": [weight for weights in self.weights.values() for weight in weights.values()],
             "mean_length": self.mean_length,
         }
+
+    @property
+    def lexemes(self) -> list[str]:
+        """In any language, each once."""
+        return list({lexeme: None for weights in self.weights.values() for lexeme in weights})
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A Chunk that was found."""
+
+    fields: Mapping[str, Any]
+    """Those of a Hit that the row knows."""
+    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +124,13 @@ class Evidence:
     chunk_id: UUID
     file_id: UUID
     index: int
+    language: str
     token_count: int
     frequencies: Mapping[str, int]
     """How often each lexeme of the query; those it lacks are left out."""
 
 
-async def nearest(rows: Rows, vector: Vector, index: ModelIndex, which: Filter, *, limit: int) -> list[Scored]:
+async def nearest(rows: Rows, vector: Vector, index: ModelIndex, which: Condition, *, limit: int) -> list[Scored]:
     """Chunks by inner product with `vector`, shape (dimensions,), nearest first.
 
     The index's scan goes on until enough rows pass the filter, but not for ever; where it ends short
@@ -103,16 +147,43 @@ async def nearest(rows: Rows, vector: Vector, index: ModelIndex, which: Filter, 
     return found
 
 
-async def weigh_terms(rows: Rows, query: str, *, language: str) -> Terms:
-    """The lexemes of a query and their BM25 weights."""
-    found = await (await rows.execute(statement("weigh_terms"), {"query": query, "language": language})).fetchall()
+async def weigh_terms(rows: Rows, query: str) -> Terms:
+    """The lexemes of a query, in every language that the corpus holds, and their BM25 weights."""
+    found = await (await rows.execute(statement("weigh_terms"), {"words": terms(query)})).fetchall()
     if not found:
         return Terms()
+    weights: dict[str, dict[str, float]] = {}
+    for row in found:
+        weights.setdefault(row["language"], {})[row["lexeme"]] = row["weight"]
     return Terms(
-        weights={row["lexeme"]: row["weight"] for row in found},
-        match=" | ".join(row["match"] for row in found),
+        weights=weights,
+        match=" | ".join(dict.fromkeys(row["match"] for row in found)),
         mean_length=found[0]["mean_length"],
     )
+
+
+async def condition(rows: Rows, which: Filter, phrases: Sequence[str]) -> Condition:
+    """What a Chunk must pass: the filter, and every phrase in it."""
+    without = list(which.without or ())
+    if not phrases and not without:
+        return Condition(which)
+    found = await rows.execute(statement("require_phrases"), {"phrases": list(phrases), "without": without})
+    return Condition(which, {row["language"]: row["required"] async for row in found})
+
+
+async def match_words(
+    rows: Rows, asked: Sequence[str], words: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], frozenset[int]]:
+    """For each (language, word) that fits a word of `asked`, the positions of those it fits."""
+    found = await rows.execute(
+        statement("match_words"),
+        {
+            "asked": list(asked),
+            "languages": [language for language, _ in words],
+            "words": [word for _, word in words],
+        },
+    )
+    return {words[row["place"] - 1]: frozenset(place - 1 for place in row["asked"]) async for row in found}
 
 
 async def text_search_languages(rows: Rows) -> list[str]:
@@ -121,24 +192,24 @@ async def text_search_languages(rows: Rows) -> list[str]:
     return [row["cfgname"] async for row in found]
 
 
-async def best_matching(rows: Rows, terms: Terms, which: Filter, *, limit: int) -> list[Scored]:
+async def best_matching(rows: Rows, terms: Terms, which: Condition, *, limit: int) -> list[Scored]:
     """Chunks by BM25, best first."""
     if not terms.weights:
         return []
     parameters = {**terms.parameters(), "match": terms.match, "limit": limit, **which.parameters()}
-    return await _scored(rows, statement("search_text"), parameters)
+    query = sql.SQL(cast("LiteralString", statement("search_text").decode())).format(passes=_passes())
+    return await _scored(rows, query, parameters)
 
 
 async def evidence_around(rows: Rows, chunk_ids: Sequence[UUID], terms: Terms) -> list[Evidence]:
     """Of these Chunks and of the one before and after each in its File, in no order."""
-    found = await rows.execute(
-        statement("evidence_around"), {"chunk_ids": list(chunk_ids), "lexemes": list(terms.weights)}
-    )
+    found = await rows.execute(statement("evidence_around"), {"chunk_ids": list(chunk_ids), "lexemes": terms.lexemes})
     return [
         Evidence(
             row["chunk_id"],
             row["file_id"],
             row["index"],
+            row["language"],
             row["token_count"],
             dict(zip(row["found"] or (), row["often"] or (), strict=True)),
         )
@@ -154,18 +225,37 @@ async def similarities(rows: Rows, chunk_ids: Sequence[UUID], vector: Vector, in
     return {row["chunk_id"]: row["similarity"] async for row in found}
 
 
-async def get_chunks(rows: Rows, chunk_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
-    """The fields of a Hit, but the score, by Chunk id."""
+async def get_chunks(rows: Rows, chunk_ids: Sequence[UUID]) -> dict[UUID, Passage]:
+    """By Chunk id."""
     found = await rows.execute(statement("get_chunks"), {"chunk_ids": list(chunk_ids)})
-    return {row["chunk_id"]: passage_fields(row) async for row in found}
+    return {row["chunk_id"]: Passage(passage_fields(row), row["language"]) async for row in found}
+
+
+async def get_neighbours(rows: Rows, chunk_ids: Sequence[UUID], distance: int) -> dict[UUID, list[Neighbour]]:
+    """By Chunk id, those up to `distance` before and after it in its generation, in order."""
+    found = await rows.execute(statement("get_neighbours"), {"chunk_ids": list(chunk_ids), "distance": distance})
+    neighbours: dict[UUID, list[Neighbour]] = {chunk_id: [] for chunk_id in chunk_ids}
+    async for row in found:
+        neighbours[row["hit_id"]].append(Neighbour(**neighbour_fields(row)))
+    return neighbours
+
+
+def _list(values: Sequence[object] | None) -> list[object] | None:
+    return None if values is None else list(values)
 
 
 def _for_model(name: str, index: ModelIndex) -> sql.Composed:
     source = cast("LiteralString", statement(name).decode())  # our own file
-    return sql.SQL(source).format(embedding=vector_of(index.dimensions), model_id=sql.Literal(index.model_id))
+    return sql.SQL(source).format(
+        embedding=vector_of(index.dimensions), model_id=sql.Literal(index.model_id), passes=_passes()
+    )
 
 
-async def _scored(rows: Rows, query: bytes | sql.Composed, parameters: Mapping[str, object]) -> list[Scored]:
+def _passes() -> sql.SQL:
+    return sql.SQL(cast("LiteralString", statement("passes_filter").decode()))
+
+
+async def _scored(rows: Rows, query: sql.Composed, parameters: Mapping[str, object]) -> list[Scored]:
     # Never prepared: a generic plan would not know which filters are null, nor use the partial index.
     found = await rows.execute(query, parameters, prepare=False)
-    return [Scored(row["chunk_id"], row["score"]) async for row in found]
+    return [Scored(row["chunk_id"], row["score"]) async for row in found if row["score"] is not None]

@@ -42,6 +42,8 @@ Detect = Callable[[Path, str], str]
 """Path and name to media type. Raises a `FileError`."""
 Read = Callable[[Path, str, Coverage], Iterable[Block]]
 """Path and media type to Blocks, lazily; counts into the `Coverage`. Raises a `FileError`."""
+TellLanguage = Callable[[Path], str]
+"""The text's path to its language."""
 WRITE_BUFFER_BYTES = 1024 * 1024
 
 
@@ -54,6 +56,7 @@ def main(*, detect: Detect | None = None, read: Read | None = None) -> None:
     try:
         chunker = Chunker(setup.recipe)
         detect, read = detect or _own_detect(), read or _own_read(setup, answers)
+        tell_language = _own_tell_language()
     except PenstockError as error:
         _send(answers, Refused(code=error.code, message=error.message))
         return
@@ -68,7 +71,7 @@ def main(*, detect: Detect | None = None, read: Read | None = None) -> None:
             with (folder / TEXT_NAME).open("wb", buffering=WRITE_BUFFER_BYTES) as file:
                 for chunks in _batches(document.chunks(chunker, file, title=title_of(request.name))):
                     _send(answers, MadeChunks(chunks=chunks))
-            _send(answers, document.finished(media_type))
+            _send(answers, document.finished(media_type, language=tell_language(folder / TEXT_NAME)))
 
 
 def _claim_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -97,6 +100,12 @@ def _own_read(setup: Setup, answers: BinaryIO) -> Read:
         _send(answers, Recognising(page=page))
 
     return partial(read, recogniser=open_recogniser(setup.ocr_data, setup.ocr_languages, announce=announce))
+
+
+def _own_tell_language() -> TellLanguage:
+    from penstock.parsing.language import language_of  # noqa: PLC0415  # see above
+
+    return language_of
 
 
 def _send(answers: BinaryIO, value: Value) -> None:
@@ -159,12 +168,13 @@ class _Document:
             self._tokens += chunk.token_count
             yield chunk
 
-    def finished(self, media_type: str) -> Finished:
+    def finished(self, media_type: str, *, language: str) -> Finished:
         """The last frame. Raises `NoText` where there was nothing that the model could see."""
         if not self._tokens:
             raise NoText
         return Finished(
             media_type=media_type,
+            language=language,
             page_count=self._page_count,
             character_count=self._characters,
             token_count=self._tokens,

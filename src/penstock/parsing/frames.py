@@ -71,6 +71,7 @@ class Finished(Value):
 
     kind: Literal["finished"] = "finished"
     media_type: str = Field(max_length=255)
+    language: str = Field(pattern=r"^[a-z_]{1,63}$")
     page_count: Count | None
     character_count: Count
     token_count: Count

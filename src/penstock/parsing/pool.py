@@ -69,6 +69,8 @@ class ParsedFile:
     """What a parse found out about a file."""
 
     media_type: str
+    language: str
+    """The text search configuration that suits its text."""
     page_count: int | None
     chunk_count: int
     character_count: int
@@ -270,6 +272,7 @@ class Parse:
     def _parsed(self, finished: Finished) -> ParsedFile:
         return ParsedFile(
             media_type=finished.media_type,
+            language=finished.language,
             page_count=finished.page_count,
             chunk_count=self._chunk_count,
             character_count=finished.character_count,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 from tempfile import SpooledTemporaryFile, TemporaryDirectory
 
@@ -18,6 +19,7 @@ from penstock.objects import ObjectStore, StoredObject, text_key
 from penstock.parsing.pool import ParsedFile, ParserPool
 from penstock.pipeline.announce import announce_chunks
 from penstock.queues.port import Queues
+from penstock.settings import AUTO_LANGUAGE
 
 log = structlog.get_logger()
 
@@ -35,7 +37,7 @@ async def ingest(
     language: str,
     folder: Path,
 ) -> None:
-    """Turn one generation of a File into Chunks.
+    """Turn one generation of a File into Chunks, in `language` or, where that is `auto`, in that of its text.
 
     The same message twice changes nothing: past this step only what still lacks a vector is announced
     again, and a deleted or superseded generation is left alone. Raises a `FileError` where the File is
@@ -45,10 +47,10 @@ async def ingest(
     async with database.transaction() as rows:
         file = await begin_ingest(rows, request.file_id, request.generation)
     if file is not None:
-        async with _parsed(file, store=store, parser=parser, folder=folder) as (ingested, spool):
+        async with _parsed(file, store=store, parser=parser, language=language, folder=folder) as (ingested, spool):
             await store.write_file(text_key(file.file_id, file.generation), spool.text_path)
             async with database.transaction() as rows:
-                recorded = await record_chunks(rows, ingested, spool, language=language)
+                recorded = await record_chunks(rows, ingested, spool)
         if not recorded:
             await store.delete(text_key(file.file_id, file.generation))
             return
@@ -58,7 +60,7 @@ async def ingest(
 
 @asynccontextmanager
 async def _parsed(
-    file: File, *, store: ObjectStore, parser: ParserPool, folder: Path
+    file: File, *, store: ObjectStore, parser: ParserPool, language: str, folder: Path
 ) -> AsyncGenerator[tuple[IngestedFile, _Spool]]:
     """The File's Chunks and what else parsing found out, in a folder that goes with the block."""
     with TemporaryDirectory(prefix="ingest-", dir=folder) as work:
@@ -69,7 +71,8 @@ async def _parsed(
                 async for chunks in parse.batches():
                     spool.append(chunks)
             _report_supplement(file, parse.result)
-            yield _ingested(file, stored, parse.result), spool
+            ingested = _ingested(file, stored, parse.result)
+            yield ingested if language == AUTO_LANGUAGE else replace(ingested, language=language), spool
 
 
 class _Spool:
@@ -98,6 +101,7 @@ def _ingested(file: File, stored: StoredObject, parsed: ParsedFile) -> IngestedF
         generation=file.generation,
         media_type=parsed.media_type,
         sha256=stored.sha256,
+        language=parsed.language,
         page_count=parsed.page_count,
         chunk_count=parsed.chunk_count,
         token_count=parsed.token_count,
@@ -123,6 +127,7 @@ def _report(file: File, ingested: IngestedFile, *, seconds: float) -> None:
         file_id=str(file.file_id),
         name=file.name,
         media_type=ingested.media_type,
+        language=ingested.language,
         chunks=ingested.chunk_count,
         pages=ingested.page_count,
         coverage=ingested.coverage,

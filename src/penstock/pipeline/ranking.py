@@ -58,9 +58,10 @@ def by_meaning_and_words(
 
 def bm25(evidence: Evidence, terms: Terms) -> float:
     """Robertson and Zaragoza, The Probabilistic Relevance Framework (2009), section 3."""
+    weights = terms.weights.get(evidence.language, {})
     length = 1 - LENGTH_PENALTY + LENGTH_PENALTY * evidence.token_count / terms.mean_length
     return sum(
-        terms.weights.get(lexeme, 0.0) * often * (SATURATION + 1) / (often + SATURATION * length)
+        weights.get(lexeme, 0.0) * often * (SATURATION + 1) / (often + SATURATION * length)
         for lexeme, often in evidence.frequencies.items()
     )
 
@@ -92,12 +93,13 @@ class _Surroundings:
     def coverage(self, chunk_id: UUID, terms: Terms) -> float:
         """Which share of the query's weight the Chunk says, or in part its neighbours; from 0 to 1."""
         own = self._by_id[chunk_id]
+        weights = terms.weights.get(own.language, {})
         beside = {lexeme for each in self._neighbours(own) if each for lexeme in each.frequencies}
         said = sum(
             weight * (1.0 if lexeme in own.frequencies else HALF_COVERED if lexeme in beside else 0.0)
-            for lexeme, weight in terms.weights.items()
+            for lexeme, weight in weights.items()
         )
-        return said / (sum(terms.weights.values()) or 1.0)
+        return said / (sum(weights.values()) or 1.0)
 
     def _neighbours(self, each: Evidence) -> tuple[Evidence | None, Evidence | None]:
         before, after = (each.file_id, each.index - 1), (each.file_id, each.index + 1)

@@ -8,9 +8,10 @@ from enum import StrEnum
 
 from penstock.database import search as statements
 from penstock.database.connection import Database, Rows
-from penstock.database.search import Filter, ModelIndex, Scored, Terms
+from penstock.database.search import Condition, Filter, ModelIndex, Scored, Terms
 from penstock.embedding.port import EmbeddingEngine, Vector
 from penstock.models import Hit
+from penstock.pipeline.highlight import Wording, highlight
 from penstock.pipeline.ranking import by_meaning_and_words, by_words
 
 CANDIDATES = 5
@@ -32,53 +33,76 @@ class SearchMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to look for."""
+    """What to look for. What stands in quotes must stand in every Hit, word by word, whatever the mode."""
 
     text: str
     k: int = 10
     mode: SearchMode = SearchMode.HYBRID
     which: Filter = field(default_factory=Filter)
+    context: int = 0
+    """So many Chunks before and after each Hit come with it."""
 
 
-async def search(
-    query: Query, *, database: Database, engine: EmbeddingEngine, index: ModelIndex, language: str
-) -> list[Hit]:
+async def search(query: Query, *, database: Database, engine: EmbeddingEngine, index: ModelIndex) -> list[Hit]:
     """The best Chunks of active generations, best first, at most `k`.
 
     Raises `InvalidRequest` where the engine will never take the query, `ServiceUnavailable` where the
     database or the engine does not answer.
     """
     if query.mode is SearchMode.TEXT:
-        return await search_text(query, database=database, language=language)
+        return await search_text(query, database=database)
+    wording = Wording.of(query.text)
     vector = await engine.embed_query(query.text)
     async with database.transaction() as rows:
+        which = await statements.condition(rows, query.which, wording.phrases)
         if query.mode is SearchMode.VECTOR:
-            found = await statements.nearest(rows, vector, index, query.which, limit=query.k)
+            found = await statements.nearest(rows, vector, index, which, limit=query.k)
         else:
-            found = await _hybrid(rows, query, vector, index, language=language)
-        return await _hits(rows, found)
+            found = await _hybrid(rows, query, which, vector, index)
+        return await _hits(rows, query, wording, found)
 
 
-async def search_text(query: Query, *, database: Database, language: str) -> list[Hit]:
+async def search_text(query: Query, *, database: Database) -> list[Hit]:
     """The same by words alone, which needs no engine."""
+    wording = Wording.of(query.text)
     async with database.transaction() as rows:
-        terms = await statements.weigh_terms(rows, query.text, language=language)
-        matching = await statements.best_matching(rows, terms, query.which, limit=_candidates(query))
+        which = await statements.condition(rows, query.which, wording.phrases)
+        terms = await statements.weigh_terms(rows, query.text)
+        matching = await statements.best_matching(rows, terms, which, limit=_candidates(query))
         candidates = [scored.chunk_id for scored in matching]
         evidence = await statements.evidence_around(rows, candidates, terms)
-        return await _hits(rows, by_words(candidates, evidence, terms)[: query.k])
+        return await _hits(rows, query, wording, by_words(candidates, evidence, terms)[: query.k])
 
 
-async def _hits(rows: Rows, found: Sequence[Scored]) -> list[Hit]:
-    chunks = await statements.get_chunks(rows, [scored.chunk_id for scored in found])
-    return [Hit(score=scored.score, **chunks[scored.chunk_id]) for scored in found if scored.chunk_id in chunks]
+async def _hits(rows: Rows, query: Query, wording: Wording, found: Sequence[Scored]) -> list[Hit]:
+    passages = await statements.get_chunks(rows, [scored.chunk_id for scored in found])
+    there = [scored for scored in found if scored.chunk_id in passages]
+    spans = await highlight(rows, wording, [passages[scored.chunk_id] for scored in there])
+    hits = [
+        Hit(score=scored.score, highlights=highlights, **passages[scored.chunk_id].fields)
+        for scored, highlights in zip(there, spans, strict=True)
+    ]
+    return await _with_neighbours(rows, hits, query.context) if query.context else hits
 
 
-async def _hybrid(rows: Rows, query: Query, vector: Vector, index: ModelIndex, *, language: str) -> list[Scored]:
+async def _with_neighbours(rows: Rows, hits: Sequence[Hit], distance: int) -> list[Hit]:
+    neighbours = await statements.get_neighbours(rows, [hit.chunk_id for hit in hits], distance)
+    return [
+        hit.model_copy(
+            update={
+                "before": [near for near in neighbours[hit.chunk_id] if near.index < hit.index],
+                "after": [near for near in neighbours[hit.chunk_id] if near.index > hit.index],
+            }
+        )
+        for hit in hits
+    ]
+
+
+async def _hybrid(rows: Rows, query: Query, which: Condition, vector: Vector, index: ModelIndex) -> list[Scored]:
     limit = _candidates(query)
-    terms: Terms = await statements.weigh_terms(rows, query.text, language=language)
-    near = await statements.nearest(rows, vector, index, query.which, limit=limit)
-    matching = await statements.best_matching(rows, terms, query.which, limit=limit)
+    terms: Terms = await statements.weigh_terms(rows, query.text)
+    near = await statements.nearest(rows, vector, index, which, limit=limit)
+    matching = await statements.best_matching(rows, terms, which, limit=limit)
     candidates = list({scored.chunk_id for scored in (*near, *matching)})
     evidence = await statements.evidence_around(rows, candidates, terms)
     similarities = await statements.similarities(rows, [each.chunk_id for each in evidence], vector, index)
