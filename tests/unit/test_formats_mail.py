@@ -138,7 +138,7 @@ def test_attachments_are_read_by_their_content(tmp_path: Path) -> None:
     found = texts(blocks(tmp_path, outer.as_bytes(), types.EML))
     assert found[2:5] == ["see attached", "Attachment: report.pdf", "Inside"]
     assert found[5] == "Attachment: logo.png"
-    assert found[6].startswith("(logo.png was not read: The file is a picture.")
+    assert found[6].startswith("(logo.png was not read: it holds no text")
 
 
 def test_a_saved_web_page_is_its_text_without_its_styles(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from penstock.chunking.document import Block, BlockKind, Origin
-from penstock.errors import FileError, TooLarge
+from penstock.errors import FileError, NoText, TooLarge
 from penstock.parsing.formats.ole import unpacked
 from penstock.parsing.formats.ooxml import EMBEDDED_KINDS, Package
 
@@ -90,6 +90,9 @@ class EmbeddedFiles:
                 raise TooLarge("There are more files, bytes or levels of files inside one file than are read.")
             if data:
                 yield from self._read_bytes(name, data)
+        except NoText:
+            # What there is to install or to do about it is said of Files; here it would stand in every mail with a logo
+            yield _note(name, "it holds no text that can be read.")
         except FileError as error:
             yield _note(name, error.message)
 
