@@ -37,7 +37,10 @@ def edges_of(lines: Sequence[Line]) -> Edges:
     heights = [(line.base, -at) for at, line in enumerate(lines)]
 
     def by_key(found: list[tuple[float, int]]) -> dict[str, tuple[int, float]]:
-        return {_key(lines[-at]): (-at, height) for height, at in found}
+        keyed: dict[str, tuple[int, float]] = {}
+        for height, at in found:
+            keyed.setdefault(_key(lines[-at]), (-at, height))
+        return keyed
 
     return Edges(by_key(nlargest(count, heights)), by_key(nsmallest(count, heights)))
 

@@ -11,7 +11,7 @@ table, running header) is `layout`'s. Here are the document, its outline, and wh
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -26,7 +26,7 @@ from penstock.parsing.coverage import Coverage, PageCoverage
 from penstock.parsing.formats.cleaning import one_line
 from penstock.parsing.formats.embedded import MAX_FILES, EmbeddedFiles
 from penstock.parsing.formats.layout import Layout, Outline, title_key
-from penstock.parsing.formats.page_lines import Page
+from penstock.parsing.formats.page_lines import Line, Page
 from penstock.parsing.formats.pdf_text import text_lines
 from penstock.parsing.formats.scans import no_text, recognise_page
 from penstock.parsing.recognition.tesseract import NoRecogniser, Recogniser
@@ -63,13 +63,18 @@ def read_pdf(
         for number in range(1, len(document) + 1):
             page = _read_page(document, number, recogniser)
             found = found or bool(page.lines or page.notes or page.recognised)
-            check.heard(number, (line.text for line in page.lines))
+            check.heard(number, (piece for line in page.lines for piece in _as_said(line)))
             yield from check.passed(layout.add_page(page))
         yield from check.passed(layout.finish())
         yield from check.rest()
         yield from _attachments(document, embedded)
         if not found and not document.count_attachments():
             raise NoText(no_text(len(document), recogniser))
+
+
+def _as_said(line: Line) -> Iterable[str]:
+    """A line by its cells, which stand in a row as they are."""
+    return (cell.text for cell in line.cells) if line.cells else (line.text,)
 
 
 def _attachments(document: pdfium.PdfDocument, embedded: EmbeddedFiles) -> Iterator[Block]:

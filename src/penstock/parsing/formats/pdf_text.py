@@ -115,11 +115,11 @@ class _TextPage:
     def _line(self, text: str, start: int, end: int, *, hyphen: bool) -> Line:
         size, turn, base = self._measures((start + end) // 2)
         left, right = self._span(start, end, turn)
+        cells = self._cells(start, end, size, turn) if _may_have_gaps(text, right - left, size) else ()
         bold = italic = False
-        if may_be_title(text):
+        if may_be_title(text) and not (cells and cells[-1].text[-1].isdigit()):  # a row of figures is no title
             bold, italic = self._style(start)
             bold = bold and self._style(end)[0]
-        cells = self._cells(start, end, size, turn) if _may_have_gaps(text, right - left, size) else ()
         return Line(text, left, right, base, base, size, bold, italic, cells, hyphen, turn % 4)
 
     def _measures(self, at: int) -> tuple[float, int, float]:
