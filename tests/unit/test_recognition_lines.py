@@ -110,6 +110,11 @@ def test_noise_is_dropped_and_text_beside_it_kept() -> None:
     assert [[word.text for word in kept.words] for kept in without_noise(lines)] == [["Clear", "text"]]
 
 
+def test_a_line_with_a_certain_word_is_text_however_the_rest_is_spelled() -> None:
+    badly = TextLine([*line("RberprXfen Gr&Xe", sure=20).words, *line("bevor", sure=96).words], begins_paragraph=False)
+    assert without_noise([badly]) == [badly]
+
+
 def test_a_page_without_one_sure_word_has_no_text() -> None:
     assert without_noise([line("LOK ie", sure=58)] * 20) == []
     assert without_noise([line("x y z", sure=95)]) == []

@@ -14,6 +14,8 @@ from penstock.chunking.document import Block, BlockKind, Origin
 
 LEAST_CONFIDENCE = 50
 """Of a line, in per cent. Text is recognised with 90 and more, bad copies with 75, clouds and leaves with 35."""
+CERTAIN_CONFIDENCE = 90
+"""A line with one word of three letters that is as sure as this is text, however the rest of it is spelled."""
 SPECK_CONFIDENCE = 60
 """A word without letter or digit that is less sure is a speck on the paper."""
 SURE_CONFIDENCE = 75
@@ -75,12 +77,17 @@ def confidence(words: Sequence[Word]) -> float:
 
 def without_noise(lines: Sequence[TextLine]) -> list[TextLine]:
     """The lines that are text. A photograph has none."""
-    kept = [line for line in lines if confidence(line.words) >= LEAST_CONFIDENCE]
+    kept = [line for line in lines if confidence(line.words) >= LEAST_CONFIDENCE or _has_certain_word(line)]
     cleaned = [TextLine(words, line.begins_paragraph) for line in kept if (words := _without_specks(line.words))]
     sure = any(
         word.confidence >= SURE_CONFIDENCE and _letters(word.text) >= 2 for line in cleaned for word in line.words
     )
     return cleaned if sure else []
+
+
+def _has_certain_word(line: TextLine) -> bool:
+    """As a line has whose other words are of a language, or an alphabet, that is not looked for."""
+    return any(word.confidence >= CERTAIN_CONFIDENCE and _letters(word.text) >= 3 for word in line.words)
 
 
 def _without_specks(words: Sequence[Word]) -> list[Word]:
