@@ -195,6 +195,13 @@ def test_a_fence_that_is_never_closed_keeps_its_text(blocks: Reading) -> None:
     assert kinds(blocks("```\nline one\n# two\n", types.MARKDOWN)) == [("code", "line one\n# two")]
 
 
+def test_the_first_row_of_each_markdown_table_names_its_columns() -> None:
+    source = "| a | b |\n|---|---|\n| 1 | 2 |\n\n| c | d |\n| 3 | 4 |\ntext\ne | f\n--|--\n5 | 6\n"
+    found = [block for block in markdown_blocks(source.splitlines(keepends=True)) if block.kind is BlockKind.TABLE_ROW]
+    assert [block.text.strip() for block in found if block.names_columns] == ["a | b", "c | d", "e | f"]
+    assert len(found) == 6
+
+
 def test_table_without_outer_bars(blocks: Reading) -> None:
     assert kinds(blocks("a | b\n--|--\n1 | 2\n\nend", types.MARKDOWN)) == [
         ("table_row", "a | b"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from penstock.chunking.document import Block, BlockKind
@@ -40,7 +40,7 @@ def read_markdown(path: Path) -> Iterator[Block]:
 def markdown_blocks(source: Iterable[str], page: int | None = None) -> Iterator[Block]:
     """The Blocks of lines of Markdown."""
     for block in _MarkdownReader().read(source):
-        yield Block(block.text, block.kind, block.level, page)
+        yield block if page is None else replace(block, page=page)
 
 
 @dataclass
@@ -51,6 +51,8 @@ class _MarkdownReader:
     size: int = 0
     kind: BlockKind = BlockKind.PARAGRAPH
     fence: str = ""
+    has_header: bool = False
+    """Whether the open table had its first row, which names its columns."""
 
     def read(self, source: Iterable[str]) -> Iterator[Block]:
         lines = iter(source)
@@ -74,6 +76,7 @@ class _MarkdownReader:
     def _line(self, line: str) -> Iterator[Block]:
         if not line.strip() or _COMMENT_ONLY.match(line):
             yield from self._flush()
+            self.has_header = False
         elif fence := _FENCE.match(line):
             yield from self._flush(BlockKind.CODE)
             self.fence = fence[1]
@@ -93,9 +96,9 @@ class _MarkdownReader:
             if not _TABLE_RULE.match(line):
                 self._hold(_markdown_row(line))
         elif "|" in line and self.held and _TABLE_RULE.match(line):
-            header = _markdown_row("".join(self.held))
-            self.held = [header]
-            self.kind = BlockKind.TABLE_ROW
+            header = self.held.pop()
+            yield from self._flush(BlockKind.TABLE_ROW)
+            self._hold(_markdown_row(header))
         elif item := _ITEM.match(line):
             yield from self._flush(BlockKind.LIST_ITEM)
             self._hold(line[item.end() :] if not item[0].strip()[0].isdigit() else line)
@@ -116,7 +119,9 @@ class _MarkdownReader:
     def _flush(self, kind: BlockKind = BlockKind.PARAGRAPH) -> Iterator[Block]:
         """The Block gathered so far; the next one is of `kind`."""
         if self.held:
-            yield Block("".join(self.held), self.kind)
+            is_row = self.kind is BlockKind.TABLE_ROW
+            yield Block("".join(self.held), self.kind, names_columns=is_row and not self.has_header)
+            self.has_header = is_row
         self.held, self.size, self.kind = [], 0, kind
 
 
