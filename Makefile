@@ -53,6 +53,9 @@ fuzz: .venv/installed  ## read thousands of damaged files of every format (ROUND
 	$(BIN)/python benchmarks/fuzz.py --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python benchmarks/fuzz.py --rounds $(ROUNDS)0 --plain $(if $(SEED),--seed $(SEED))
 
+readers: .venv/installed programs-to-compare  ## our readers beside others on the test corpora: docs/readers.md
+	PYTHONPATH=benchmarks $(BIN)/python -m fidelity.compare
+
 lock: .venv/installed  ## renew requirements.lock: pins and hashes, no addresses
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra model --group dev \
 		--generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
@@ -94,4 +97,4 @@ language-data:
 	@touch $@
 
 clean:  ## forget the environment, the demo's data and all caches
-	rm -rf .venv .bench-venv .splitter-venv .demo-data .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .bench-venv .fidelity-venv .splitter-venv .demo-data .pytest_cache .ruff_cache .hypothesis .import_linter_cache

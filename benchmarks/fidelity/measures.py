@@ -103,13 +103,7 @@ def counts(measure: Measure, readings: Mapping[str, Reading]) -> list[Count]:
 
 
 def _counts(measure: Measure, reading: Reading) -> Iterator[Count]:
-    try:
-        truth = measure.truth(reading.path)
-    except (ET.ParseError, RecursionError):
-        return  # the other side cannot read it
-    if truth is None or (measure.letters and not truth):
-        return
-    for page, expected in truth.items() if isinstance(truth, Mapping) else ((None, truth),):
+    for page, expected in expected_texts(measure, reading).items():
         given = reading.text if page is None else reading.page_text(page)
         given = " ".join(given) if measure.letters else given
         given = given if measure.hyphens else without_hyphens(given)
@@ -118,6 +112,17 @@ def _counts(measure: Measure, reading: Reading) -> Iterator[Count]:
 
 def _count(file: str, page: int | None, given: str, expected: str) -> Count:
     return Count(file, page, Tally.of(given, expected), tuple(lost(given, expected)), tuple(added(given, expected)))
+
+
+def expected_texts(measure: Measure, reading: Reading) -> Mapping[int | None, str]:
+    """What the other side reads of the file, by page where it tells them apart; nothing where it cannot read it."""
+    try:
+        truth = measure.truth(reading.path)
+    except (ET.ParseError, RecursionError):
+        return {}
+    if truth is None or (measure.letters and not truth):
+        return {}
+    return truth if isinstance(truth, Mapping) else {None: truth}
 
 
 def is_miss(measure: Measure, count: Count) -> bool:

@@ -56,7 +56,7 @@ def page(figures: Figures, explained: Sequence[Explanation]) -> str:
 def _by_format(measured: Iterable[Measured]) -> str:
     rows = [_format_row(each) for each in measured]
     head = ("format", "against", "files", "words", "recall", "promised", "precision", "promised", "misses")
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _format_row(measured: Measured) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ def _limit(limit: float | None) -> str:
 
 def _misses(measured: Iterable[Measured], explained: Sequence[Explanation]) -> str:
     rows = [_miss(each, count, explained) for each in measured for count in each.counts if is_miss(each.measure, count)]
-    return _table(("format", "file", "recall", "precision", "why"), rows)
+    return table(("format", "file", "recall", "precision", "why"), rows)
 
 
 def _miss(measured: Measured, count: Count, explained: Sequence[Explanation]) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ def _oracles(figures: Figures) -> str:
     for count in figures.docling:
         by_format[count.file.split("/")[2]].append(count)
     head = ("format", "files", "words", "recall", "lowest", "missing there")
-    return strings + _table(head, [_docling_row(*item) for item in sorted(by_format.items())])
+    return strings + table(head, [_docling_row(*item) for item in sorted(by_format.items())])
 
 
 def _docling_row(name: str, counts: list[Count]) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ def _docling_row(name: str, counts: list[Count]) -> tuple[str, ...]:
     return (name, str(len(counts)), f"{expected:,}", f"{recall:.4f}", f"{lowest.tally.recall:.3f}", missing)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(_lines([head, ["---"] * len(head), *rows]))
 
 
