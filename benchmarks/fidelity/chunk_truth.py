@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from fidelity.corpus import CORPORA
 from fidelity.page_truth import page_texts
 from fidelity.words import without_hyphens, words
+from penstock.chunking.document import Origin
 from penstock.chunking.recipe import ChunkRecipe
 from penstock.errors import FileError, ParserError
 from penstock.models import NewChunk
@@ -86,9 +87,13 @@ def flaws(text: str, chunks: Sequence[NewChunk]) -> list[str]:
 
 
 def words_elsewhere(chunked: Chunked) -> dict[int, list[str]]:
-    """By index of the Chunk, those of its words that PDFium does not find on the pages that the Chunk names."""
+    """By index of the Chunk, those of its words that PDFium does not find on the pages that the Chunk names.
+
+    Chunks with words that were recognised in pictures are left out: PDFium does not see those.
+    """
     pages = {page: words(without_hyphens(text)) for page, text in page_texts(CORPORA / chunked.name).items()}
-    found = {chunk.index: _missing(chunk, pages) for chunk in chunked.chunks}
+    written = (chunk for chunk in chunked.chunks if Origin.RECOGNISED not in chunk.metadata.get("origins", ()))
+    found = {chunk.index: _missing(chunk, pages) for chunk in written}
     return {index: missing for index, missing in found.items() if missing}
 
 

@@ -36,7 +36,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "pptx slides": ("python-pptx", "kreuzberg", "markitdown"),
     "pptx all parts": ("python-pptx", "kreuzberg", "markitdown"),
     "xlsx": ("openpyxl", "kreuzberg", "markitdown"),
-    "pdf pages": ("kreuzberg", "markitdown"),
+    "pdf pages": ("kreuzberg",),
     "doc": ("kreuzberg",),
     "xls": ("xlrd", "kreuzberg", "markitdown"),
     "ppt": ("kreuzberg",),
@@ -71,7 +71,7 @@ def compare() -> list[Result]:
     readings = read_files(corpus_files("formats"))
     python = install(FOLDER)
     possible = [each for each in MEASURES if each.name in FAMILIES and (not each.program or is_installed(each.program))]
-    truths = {measure.name: _truths(measure, readings) for measure in possible}
+    truths = {measure.name: found for measure in possible if (found := _truths(measure, readings))}
     ours = _read_ours(_names(truths.values()))
     readers = {
         reader: _read_by(reader, python, _names(truths[family] for family in truths if reader in FAMILIES[family]))
