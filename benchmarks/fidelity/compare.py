@@ -21,7 +21,7 @@ from fidelity.measures import MEASURES, Measure, expected_texts
 from fidelity.misses import explanations
 from fidelity.program_truth import is_installed
 from fidelity.tables import table
-from fidelity.words import Tally, lost
+from fidelity.words import Tally, lost, without_hyphens
 from penstock.errors import FileError
 from penstock.parsing.formats import read
 from penstock.parsing.media_type import detect
@@ -78,9 +78,10 @@ def compare() -> list[Result]:
         for reader in sorted({reader for family in truths for reader in FAMILIES[family]})
     }
     return [
-        _result(family, reader, truths[family], found, ours)
-        for family in truths
-        for reader, found in [(OURS, ours), *((each, readers[each]) for each in FAMILIES[family])]
+        _result(measure, reader, truths[measure.name], found, ours)
+        for measure in possible
+        if measure.name in truths
+        for reader, found in [(OURS, ours), *((each, readers[each]) for each in FAMILIES[measure.name])]
     ]
 
 
@@ -93,7 +94,8 @@ def _truths(measure: Measure, readings: Mapping[str, Reading]) -> dict[str, str]
     """The words of the family's files, but for those whose other reading is known to be wrong."""
     wrong = {each.file for each in explanations() if each.other_is_wrong and each.measure == measure.name}
     files = [each for each in of_type(readings, *measure.media_types) if each.name not in wrong]
-    return {each.name: "\n".join(texts.values()) for each in files if (texts := expected_texts(measure, each))}
+    texts = {each.name: "\n".join(found.values()) for each in files if (found := expected_texts(measure, each))}
+    return texts if measure.hyphens else {name: without_hyphens(text) for name, text in texts.items()}
 
 
 def install(folder: Path) -> Path:
@@ -141,19 +143,24 @@ def _read_by(reader: str, python: Path, names: list[str]) -> dict[str, _Read]:
 
 
 def _result(
-    family: str, reader: str, truths: Mapping[str, str], found: Mapping[str, _Read], ours: Mapping[str, _Read]
+    measure: Measure, reader: str, truths: Mapping[str, str], found: Mapping[str, _Read], ours: Mapping[str, _Read]
 ) -> Result:
     total = Tally()
     better: list[str] = []
     for name, truth in truths.items():
-        text, our_text = (each[name].text or "" if name in each else "" for each in (found, ours))
+        text, our_text = (_text(each.get(name), measure) for each in (found, ours))
         tally = Tally.of(text, truth)
         total += tally
         if tally.common > Tally.of(our_text, truth).common:
             better.append(f"{name}: {', '.join(lost(our_text, truth, 4))}")
     refused = sum(1 for name in truths if name not in found or found[name].text is None)
     seconds = sum(found[name].seconds for name in truths if name in found)
-    return Result(family, reader, round(total.recall, 4), refused, len(truths), round(seconds, 3), tuple(better))
+    return Result(measure.name, reader, round(total.recall, 4), refused, len(truths), round(seconds, 3), tuple(better))
+
+
+def _text(found: _Read | None, measure: Measure) -> str:
+    text = (found.text if found else "") or ""
+    return text if measure.hyphens else without_hyphens(text)
 
 
 _HEAD = """\
