@@ -53,6 +53,12 @@ def test_a_line_of_a_mailbox_that_begins_like_a_postmark(tmp_path: Path, word: s
     assert detect(tmp_path / "file", "a.txt") == types.PLAIN
 
 
+def test_a_boundary_of_megabytes(tmp_path: Path) -> None:
+    """It cost a gigabyte."""
+    mail = b"Subject: s\nContent-Type: multipart/mixed; boundary=" + b"\xcc\x81" * 2_000_000 + b"\n\n--x\n\ntext\n"
+    assert blocks(tmp_path, mail, types.EML)[0].text == "s"
+
+
 def test_a_pdf_that_claims_more_pages_than_it_has(tmp_path: Path) -> None:
     """Each page that was not there was looked for among all others."""
     content = b"BT /F 12 Tf 72 700 Td (Water runs.) Tj ET"
