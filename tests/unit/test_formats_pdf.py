@@ -101,6 +101,36 @@ def test_form_fields_and_notes_are_read(tmp_path: Path) -> None:
     assert [block.origin.value for block in blocks(tmp_path, content)] == ["body", "form_field", "comment"]
 
 
+def drawn(*shown: str) -> bytes:
+    """A page of which each text is shown as said, in PDF's own operators."""
+    content = pdf([[(50, 700, 10, " " * 4000)]])
+    start = content.index(b"BT /F1 10 Tf")
+    end = content.index(b"ET", start) + 2
+    return content[:start] + "\n".join(shown).encode().ljust(end - start) + content[end:]
+
+
+def test_a_page_written_sideways(tmp_path: Path) -> None:
+    content = drawn(
+        "BT /F1 10 Tf 0 1 -1 0 100 50 Tm (A sideways line of words that goes) Tj ET",
+        "BT /F1 10 Tf 0 1 -1 0 112 50 Tm (on in the next line and ends.) Tj ET",
+        "BT /F1 20 Tf 0 1 -1 0 60 50 Tm (Sideways title) Tj ET",
+    )
+    assert [(block.kind.value, block.text) for block in blocks(tmp_path, content)] == [
+        ("heading", "Sideways title"),
+        ("paragraph", "A sideways line of words that goes on in the next line and ends."),
+    ]
+
+
+def test_gaps_make_cells(tmp_path: Path) -> None:
+    content = drawn(
+        "BT /F1 10 Tf 50 720 Td (In millions) Tj 200 0 Td (2016) Tj 100 0 Td (2015) Tj ET",
+        "BT /F1 10 Tf 50 700 Td (Net sales) Tj 200 0 Td (39,528) Tj 100 0 Td (40,339) Tj ET",
+    )
+    found = blocks(tmp_path, content)
+    assert [block.text for block in found] == ["In millions | 2016 | 2015", "Net sales | 39,528 | 40,339"]
+    assert [block.names_columns for block in found] == [True, False]
+
+
 # ---- layout ----
 
 
