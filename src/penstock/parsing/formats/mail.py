@@ -31,7 +31,7 @@ _MACHINERY = frozenset({"text/css", "text/javascript", "application/javascript",
 LONGEST_HEADER = 64 * 1024
 """Bytes of a header's line. Python's parser makes patterns and many copies of one of four megabytes."""
 _HEADERS_END = re.compile(rb"\r?\n\r?\n")
-_LONG_HEADER = re.compile(rb"[^\r\n]{%d,}" % LONGEST_HEADER)
+_LONG_HEADER = re.compile(rb"^[\w-]{1,80}:[^\r\n]{%d,}" % LONGEST_HEADER, re.MULTILINE)
 _POSTMARK = re.compile(rb"From \S.{0,250}\d{4}\s{0,4}$")
 _PIECE = 64 * 1024
 
@@ -66,8 +66,10 @@ def _parse(data: bytes) -> Message:
     encoding = find_encoding(data[:SAMPLE_BYTES]) or ""
     if encoding.startswith(("utf-16", "utf-32", "utf-8-sig")):  # an editor saved it so: no mail program does
         data = decoded(data, encoding).encode("utf-8", "surrogatepass")
-    if (end := _HEADERS_END.search(data)) and end.start() > LONGEST_HEADER:
-        data = _LONG_HEADER.sub(lambda line: line[0][:LONGEST_HEADER], data[: end.start()]) + data[end.start() :]
+    found = _HEADERS_END.search(data)
+    end = found.start() if found else len(data)
+    if end > LONGEST_HEADER:
+        data = _LONG_HEADER.sub(lambda line: line[0][:LONGEST_HEADER], data[:end]) + data[end:]
     # compat32 reads any header; the newer policies raise on several kinds of broken ones.
     return email.message_from_bytes(data, policy=compat32)
 
