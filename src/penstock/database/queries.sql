@@ -336,45 +336,45 @@ group by word.place;
 
 -- name: search_text
 -- The Chunks with the best BM25 score (k1 = 1.2, b = 0.75) of active generations that fit the filter.
--- A lexeme counts in its own language only; a Chunk that has none in its language has no score and comes last.
+-- A lexeme counts in its own language only; a Chunk that has none in its language scores nothing and comes last.
 with terms as materialized (
     select * from unnest(%(languages)s::text[], %(lexemes)s::text[], %(weights)s::float[])
         as t (language, lexeme, weight)
 )
-select c.chunk_id,
+select c.chunk_id, coalesce(
        (select sum(t.weight * w.tf * 2.2 / (w.tf + 1.2 * (0.25 + 0.75 * c.token_count / %(mean_length)s)))
         from (select lexeme, coalesce(cardinality(positions), 1)::float as tf from unnest(c.text_search)) w
-        join terms t using (lexeme) where t.language = c.language) as score
+        join terms t using (lexeme) where t.language = c.language), 0) as score
 from chunks c
 join files f on f.file_id = c.file_id and f.active_generation = c.generation
 where c.text_search @@ %(match)s::tsquery
   and {passes}
-order by score desc nulls last, c.chunk_id
+order by score desc, c.chunk_id
 limit %(limit)s;
 
--- name: evidence_around
--- What given Chunks, and the one before and after each, hold of a query's lexemes.
+-- name: evidence_of
+-- What given Chunks hold of a query's lexemes.
+select c.chunk_id, c.language, c.token_count, words.found, words.often
+from chunks c
+cross join lateral (
+    select array_agg(lexeme) as found, array_agg(coalesce(cardinality(positions), 1)) as often
+    from unnest(c.text_search)
+    where lexeme = any(%(lexemes)s)
+) words
+where c.chunk_id = any(%(chunk_ids)s);
+
+-- name: nearness_around
+-- Inner products with a vector, of given Chunks and of the one before and after each.
 with around as (
-    select distinct beside.chunk_id
+    select distinct beside.chunk_id, beside.file_id, beside.index
     from chunks given
     join chunks beside on beside.file_id = given.file_id and beside.generation = given.generation
         and beside.index between given.index - 1 and given.index + 1
     where given.chunk_id = any(%(chunk_ids)s)
 )
-select c.chunk_id, c.file_id, c.index, c.language, c.token_count, words.found, words.often
+select around.*, -({embedding} <#> %(vector)s) as similarity
 from around
-join chunks c using (chunk_id)
-cross join lateral (
-    select array_agg(lexeme) as found, array_agg(coalesce(cardinality(positions), 1)) as often
-    from unnest(c.text_search)
-    where lexeme = any(%(lexemes)s)
-) words;
-
--- name: similarities
--- Inner products of given Chunks' vectors with a vector.
-select chunk_id, -({embedding} <#> %(vector)s) as similarity
-from embeddings e
-where model_id = {model_id} and chunk_id = any(%(chunk_ids)s);
+join embeddings e on e.chunk_id = around.chunk_id and e.model_id = {model_id};
 
 -- name: get_chunks
 -- Chunks by id, with the name of their File.

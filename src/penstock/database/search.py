@@ -122,12 +122,20 @@ class Evidence:
     """What a Chunk holds of a text query."""
 
     chunk_id: UUID
-    file_id: UUID
-    index: int
     language: str
     token_count: int
     frequencies: Mapping[str, int]
     """How often each lexeme of the query; those it lacks are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nearness:
+    """How near a Chunk's vector is to a query's, and where the Chunk stands in its File."""
+
+    chunk_id: UUID
+    file_id: UUID
+    index: int
+    similarity: float
 
 
 async def nearest(rows: Rows, vector: Vector, index: ModelIndex, which: Condition, *, limit: int) -> list[Scored]:
@@ -201,14 +209,12 @@ async def best_matching(rows: Rows, terms: Terms, which: Condition, *, limit: in
     return await _scored(rows, query, parameters)
 
 
-async def evidence_around(rows: Rows, chunk_ids: Sequence[UUID], terms: Terms) -> list[Evidence]:
-    """Of these Chunks and of the one before and after each in its File, in no order."""
-    found = await rows.execute(statement("evidence_around"), {"chunk_ids": list(chunk_ids), "lexemes": terms.lexemes})
+async def evidence_of(rows: Rows, chunk_ids: Sequence[UUID], terms: Terms) -> list[Evidence]:
+    """What each of these Chunks holds of the query, in no order."""
+    found = await rows.execute(statement("evidence_of"), {"chunk_ids": list(chunk_ids), "lexemes": terms.lexemes})
     return [
         Evidence(
             row["chunk_id"],
-            row["file_id"],
-            row["index"],
             row["language"],
             row["token_count"],
             dict(zip(row["found"] or (), row["often"] or (), strict=True)),
@@ -217,12 +223,12 @@ async def evidence_around(rows: Rows, chunk_ids: Sequence[UUID], terms: Terms) -
     ]
 
 
-async def similarities(rows: Rows, chunk_ids: Sequence[UUID], vector: Vector, index: ModelIndex) -> dict[UUID, float]:
-    """Inner products of these Chunks' vectors with `vector`."""
+async def nearness_around(rows: Rows, chunk_ids: Sequence[UUID], vector: Vector, index: ModelIndex) -> list[Nearness]:
+    """Of these Chunks, and of the one before and the one after each in its File, in no order."""
     found = await rows.execute(
-        _for_model("similarities", index), {"chunk_ids": list(chunk_ids), "vector": vector}, prepare=False
+        _for_model("nearness_around", index), {"chunk_ids": list(chunk_ids), "vector": vector}, prepare=False
     )
-    return {row["chunk_id"]: row["similarity"] async for row in found}
+    return [Nearness(row["chunk_id"], row["file_id"], row["index"], row["similarity"]) async for row in found]
 
 
 async def get_chunks(rows: Rows, chunk_ids: Sequence[UUID]) -> dict[UUID, Passage]:

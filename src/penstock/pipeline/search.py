@@ -12,11 +12,11 @@ from penstock.database.search import Condition, Filter, ModelIndex, Scored, Term
 from penstock.embedding.port import EmbeddingEngine, Vector
 from penstock.models import Hit
 from penstock.pipeline.highlight import Wording, highlight
-from penstock.pipeline.ranking import by_meaning_and_words, by_words
+from penstock.pipeline.ranking import fuse
 
 CANDIDATES = 5
 """Each search of a hybrid one brings so many times `k`, since a Chunk may be good in both and best in neither."""
-LEAST_CANDIDATES = 100
+LEAST_CANDIDATES = 75
 """Scores are standardised over them: of fewer, the mean and the spread say less."""
 
 
@@ -68,10 +68,8 @@ async def search_text(query: Query, *, database: Database) -> list[Hit]:
     async with database.transaction() as rows:
         which = await statements.condition(rows, query.which, wording.phrases)
         terms = await statements.weigh_terms(rows, query.text)
-        matching = await statements.best_matching(rows, terms, which, limit=_candidates(query))
-        candidates = [scored.chunk_id for scored in matching]
-        evidence = await statements.evidence_around(rows, candidates, terms)
-        return await _hits(rows, query, wording, by_words(candidates, evidence, terms)[: query.k])
+        matching = await statements.best_matching(rows, terms, which, limit=query.k)
+        return await _hits(rows, query, wording, matching)
 
 
 async def _hits(rows: Rows, query: Query, wording: Wording, found: Sequence[Scored]) -> list[Hit]:
@@ -99,15 +97,10 @@ async def _with_neighbours(rows: Rows, hits: Sequence[Hit], distance: int) -> li
 
 
 async def _hybrid(rows: Rows, query: Query, which: Condition, vector: Vector, index: ModelIndex) -> list[Scored]:
-    limit = _candidates(query)
+    limit = max(LEAST_CANDIDATES, CANDIDATES * query.k)
     terms: Terms = await statements.weigh_terms(rows, query.text)
     near = await statements.nearest(rows, vector, index, which, limit=limit)
     matching = await statements.best_matching(rows, terms, which, limit=limit)
     candidates = list({scored.chunk_id for scored in (*near, *matching)})
-    evidence = await statements.evidence_around(rows, candidates, terms)
-    similarities = await statements.similarities(rows, [each.chunk_id for each in evidence], vector, index)
-    return by_meaning_and_words(similarities, candidates, evidence, terms)[: query.k]
-
-
-def _candidates(query: Query) -> int:
-    return max(LEAST_CANDIDATES, CANDIDATES * query.k)
+    evidence = await statements.evidence_of(rows, candidates, terms)
+    return fuse(await statements.nearness_around(rows, candidates, vector, index), evidence, terms)[: query.k]
