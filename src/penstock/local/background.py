@@ -32,7 +32,7 @@ def start_in_background(command: list[str], folder: DataFolder) -> int:
             command, stdin=subprocess.DEVNULL, stdout=writing, stderr=writing, start_new_session=True
         )
         try:
-            return _follow(child, reading, folder)
+            return _follow(child, reading)
         except KeyboardInterrupt:
             child.terminate()
             child.wait()
@@ -40,11 +40,12 @@ def start_in_background(command: list[str], folder: DataFolder) -> int:
             return 128 + signal.SIGINT
 
 
-def _follow(child: subprocess.Popen[bytes], reading: BinaryIO, folder: DataFolder) -> int:
+def _follow(child: subprocess.Popen[bytes], reading: BinaryIO) -> int:
     while True:
         status = child.poll()
-        is_ready = _is_ready(child.pid, folder)
-        _forward(reading)  # after the question: what was said before the answer is then shown whole
+        # After the question: what was said before the answer is then shown whole. It is ready when it has said so: its
+        # state says it a moment earlier, and on a busy machine the caller was left without the address.
+        is_ready = _forward(reading)
         if status is not None:
             return status
         if is_ready:
@@ -52,16 +53,15 @@ def _follow(child: subprocess.Popen[bytes], reading: BinaryIO, folder: DataFolde
         time.sleep(POLL_SECONDS)
 
 
-def _is_ready(pid: int, folder: DataFolder) -> bool:
-    state = read_state(folder)
-    return state is not None and state.ready and state.supervisor.pid == pid
-
-
-def _forward(reading: BinaryIO) -> None:
+def _forward(reading: BinaryIO) -> bool:
+    """Show the new lines; returns whether the ready line was among them."""
+    is_ready = False
     for line in reading:
         stream = sys.stdout if line.startswith(READY) else sys.stderr
+        is_ready = is_ready or line.startswith(READY)
         stream.write(line.decode(errors="replace"))
         stream.flush()
+    return is_ready
 
 
 def stop_everything(folder: DataFolder) -> bool:
