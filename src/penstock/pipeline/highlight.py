@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from unicodedata import normalize
 
 from penstock.database.connection import Rows
 from penstock.database.search import Passage, match_words
@@ -14,6 +15,10 @@ from penstock.database.words import Word, spellings, terms, words
 Span = tuple[int, int]
 """From where to where, in characters."""
 
+KEEPING_THE_INITIAL = frozenset(
+    ("catalan", "danish", "english", "finnish", "french", "german", "hungarian", "italian", "norwegian", "portuguese",
+     "romanian", "russian", "simple", "spanish", "swedish")
+)  # fmt: skip
 _QUOTED = re.compile(r'"([^"]+)"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»')
 
 
@@ -56,9 +61,18 @@ async def highlight(rows: Rows, wording: Wording, passages: Sequence[Passage]) -
     texts = [_Text.of(passage) for passage in passages]
     phrases = [[word.spelling for word in words(phrase)] for phrase in wording.phrases]
     asked = [*wording.loose, *chain.from_iterable(phrases)]
-    every_word = list(dict.fromkeys(chain.from_iterable(text.keys() for text in texts)))
+    initials = {normalize("NFD", word)[0].lower() for word in asked}
+    every_word = list(
+        dict.fromkeys(key for text in texts for key in text.keys() if _may_match(key, initials))  # noqa: SIM118  # no dict
+    )
     matched = await match_words(rows, asked, every_word) if asked else {}
     return [_merged(_spans(text, matched, len(wording.loose), phrases)) for text in texts]
+
+
+def _may_match(key: tuple[str, str], initials: set[str]) -> bool:
+    """Whether it pays to ask the database: most stemmers leave the first letter as it is."""
+    language, word = key
+    return language not in KEEPING_THE_INITIAL or not word[:1].isascii() or word[:1] in initials
 
 
 def _spans(
