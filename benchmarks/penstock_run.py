@@ -155,9 +155,9 @@ def running_penstock() -> Generator[RunningPenstock]:
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
         data = Path(folder) / "data"
         began = time.perf_counter()
-        url = _up(data)
-        start_seconds = time.perf_counter() - began
         try:
+            url = _up(data)
+            start_seconds = time.perf_counter() - began
             with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
                 yield RunningPenstock(data, start_seconds, http)
         finally:
