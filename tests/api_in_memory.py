@@ -43,6 +43,7 @@ class StoredFile:
     error: dict[str, str] | None = None
     file_id: UUID = field(default_factory=uuid4)
     generation: int = 1
+    unread_pages: list[int] = field(default_factory=list[int])
 
     def status(self, now: datetime) -> str:
         if now >= self.settled_at:
@@ -70,6 +71,7 @@ class StoredFile:
             "embedded_count": chunks if status == "complete" else 0,
             "token_count": chunks * 10,
             "coverage": 0.9993 if chunks else None,
+            "unread_pages": self.unread_pages,
             "error": self.error if status == "failed" else None,
             "metadata": self.metadata,
             "created_at": self.created_at.isoformat(),

@@ -45,7 +45,7 @@ async def _complete(database_url: str, objects: Path, file_id: UUID, texts: Sequ
         assert await begin_ingest(rows, file_id, generation)
         chunks = _chunks(texts)
         ingested = IngestedFile(
-            file_id, generation, "text/plain", "0" * 64, "english", 1, len(texts), 2 * len(texts), 0.9993
+            file_id, generation, "text/plain", "0" * 64, "english", 1, len(texts), 2 * len(texts), 0.9993, (2, 3)
         )
         assert await record_chunks(rows, ingested, chunks)
     await _embed(database, file_id, generation)

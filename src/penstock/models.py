@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -72,6 +73,11 @@ class File(Value):
     coverage: float | None = Field(
         description="Of the words that an independent count finds in the file, the share that is in its text, "
         "rounded down to 4 digits; null where its format has no such count."
+    )
+    unread_pages: list[int] = Field(
+        default_factory=list[int],
+        description="Pages, from 1, that show a picture, or are damaged, and gave no text or not all of it; "
+        "at most the first 1000. Empty for Files that were read before these were counted.",
     )
     error: Failure | None
     metadata: dict[str, Any]
@@ -150,6 +156,17 @@ class NewChunk(Value):
     def text_hash(self) -> bytes:
         """SHA-256 of what is embedded: equal texts in equal contexts share their vector."""
         return hashlib.sha256(embedded_text(self.context, self.text).encode()).digest()
+
+
+def page_ranges(pages: Iterable[int]) -> str:
+    """Page numbers in order as a person writes them: `3, 7-9`."""
+    ranges: list[tuple[int, int]] = []
+    for page in pages:
+        if ranges and ranges[-1][1] == page - 1:
+            ranges[-1] = (ranges[-1][0], page)
+        else:
+            ranges.append((page, page))
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
 
 
 def embedded_text(context: str, text: str) -> str:

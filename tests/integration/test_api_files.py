@@ -93,8 +93,9 @@ def test_the_query_names_batches_and_describes(here: Installation) -> None:
         "chunks": 0,
         "embedded": 0,
     }
-    assert file["coverage"] is None
-    assert here.complete(file, "one", "two")["coverage"] == 0.9993
+    assert (file["coverage"], file["unread_pages"]) == (None, [])
+    complete = here.complete(file, "one", "two")
+    assert (complete["coverage"], complete["unread_pages"]) == (0.9993, [2, 3])
     progress = here.get(f"/batches/{batch}")
     assert (progress["files"]["complete"], progress["pages"], progress["chunks"], progress["embedded"]) == (1, 1, 2, 2)
 

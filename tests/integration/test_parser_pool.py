@@ -49,6 +49,8 @@ def read(path, media_type, coverage):
     command, _, text = path.read_text().partition(" ")
     if command == "count":
         coverage.counted, coverage.missed, coverage.lost = map(int, text.split())
+    if command == "skip":
+        coverage.unread_pages, text = [3, 7], "Words."
     yield from COMMANDS.get(command, words)(text)
 
 def words(text):
@@ -231,6 +233,12 @@ async def test_what_the_independent_count_found_comes_with_the_counts(open_bench
     async with open_bench() as bench:
         _, parsed, _ = await bench.parse("count 30000 3 1")
     assert (parsed.coverage, parsed.supplemented) == (0.9999, 2)
+
+
+async def test_pages_that_were_left_unread_come_with_the_counts(open_bench: OpenBench) -> None:
+    async with open_bench() as bench:
+        _, parsed, _ = await bench.parse("skip")
+    assert (parsed.unread_pages, parsed.page_count) == ((3, 7), 7)
 
 
 async def test_chunks_come_while_the_file_is_read(open_bench: OpenBench) -> None:

@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from office_files import document_with_an_unknown_part
+from pictures import scanned_pdf
+from PIL import Image
 from pipeline_services import Pipeline, open_pipeline
 from structlog.testing import capture_logs
 
@@ -68,6 +70,21 @@ async def test_text_that_the_reader_lost_is_there_and_its_coverage_is_kept(pipel
     assert again.coverage is None
     await pipeline.run()
     assert (await pipeline.file(file.file_id)).coverage == 1
+
+
+async def test_pages_that_were_left_unread_are_kept_and_reported(pipeline: Pipeline) -> None:
+    drawn = Image.new("L", (1200, 400), "white")
+    drawn.paste(0, (200, 100, 500, 300))
+    file = await pipeline.submit(scanned_pdf([(None, "Real words"), (drawn, ""), (drawn, "")]))
+    assert file.unread_pages == []
+    with capture_logs() as logs:
+        await pipeline.run()
+    done = await pipeline.file(file.file_id)
+    assert (done.status, done.unread_pages, done.page_count) == (FileStatus.COMPLETE, [2, 3], 3)
+    assert [log["pages"] for log in logs if log["log_level"] == "warning"] == ["2-3"]
+
+    again = await reingest(file.file_id, database=pipeline.services.database, queues=pipeline.asked)
+    assert again.unread_pages == []
 
 
 async def test_the_same_messages_twice_and_in_any_order_change_nothing(pipeline: Pipeline) -> None:

@@ -86,6 +86,7 @@ def test_add_as_json_prints_one_object_a_file_and_nothing_else(run: Run, docs: P
         "name": "docs/a.md",
         "status": "complete",
         "chunk_count": 3,
+        "unread_pages": [],
         "error": None,
     }
     assert found["docs/c.md"]["status"] == "failed"
@@ -397,7 +398,22 @@ def test_status_shows_one_file(run: Run, docs: Path, api: ApiInMemory) -> None:
     assert failed.exit_code == 1
     assert "error       no_text: The file holds no text." in failed.stdout
     assert "coverage" not in failed.stdout
+    assert "unread" not in shown.stdout
     assert json.loads(run("status", ids["docs/a.md"], "--json").stdout)["status"] == "complete"
+
+
+def test_status_says_which_pages_were_not_read_and_what_to_do(run: Run, docs: Path, api: ApiInMemory) -> None:
+    run("add", docs)
+    [stored] = api.named("docs/a.md")
+    stored.unread_pages = [3, 7, 8, 9]
+    shown = run("status", stored.file_id).stdout
+    assert "unread      pages 3, 7-9 hold pictures and were not read, or not wholly." in shown
+    assert "apt-get install tesseract-ocr-eng" in shown
+    assert f"then `penstock reingest {stored.file_id}`" in shown
+    stored.unread_pages = [3]
+    assert "unread      page 3 holds a picture and was not read" in run("status", stored.file_id).stdout
+    assert json.loads(run("status", stored.file_id, "--json").stdout)["unread_pages"] == [3]
+    assert {tuple(file["unread_pages"]) for file in json.loads(run("files", "--json").stdout)} == {(3,), ()}
 
 
 def test_delete_and_reingest_go_on_after_a_wrong_id(run: Run, docs: Path, api: ApiInMemory) -> None:

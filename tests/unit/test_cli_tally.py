@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from penstock.cli.client import BatchSums
-from penstock.cli.display import counts, expected_chunks
-from penstock.cli.tally import StageClock, Tally, narrowest, summary
+from penstock.cli.display import counts, expected_chunks, told
+from penstock.cli.tally import Row, StageClock, Tally, narrowest, summary
 from penstock.models import FileStatus
 
 
@@ -61,6 +61,10 @@ def finished(**counted: int) -> Tally:
             "10 files, 41 pages, 123 chunks in 3.2 s (38 chunks/s; embedding was the slowest stage); 1 failed",
         ),
         (finished(found=1, handed_in=1, pages=1, chunks=1), "1 file, 1 page, 1 chunk in 3.2 s (0 chunks/s; embedding"),
+        (
+            finished(found=1, handed_in=1, pages=9, chunks=1, unread_pages=4),
+            "1 file, 9 pages, 1 chunk in 3.2 s (0 chunks/s; embedding was the slowest stage); 4 pages not read",
+        ),
         (finished(found=2, already_there=2), "2 files in 3.2 s; 2 already there"),
         (finished(found=1, failed=1), "1 file in 3.2 s; 1 failed"),
         (Tally(), "0 files in 3.2 s"),
@@ -80,3 +84,8 @@ def test_chunks_to_come_are_guessed_from_those_that_came() -> None:
 def test_the_counts_so_far() -> None:
     tally = Tally(found=2000, handed_in=1500, settled=7, failed=2, sums=sums(chunks=1234))
     assert counts(tally) == "7 of 2,000 files settled, 1,500 uploaded, 0 of 1,234 chunks embedded, 2 failed"
+
+
+def test_the_line_of_a_file_says_which_pages_were_not_read() -> None:
+    row = Row(file_id=None, name="a.pdf", status=FileStatus.COMPLETE, chunk_count=3, unread_pages=[3, 7, 8], error=None)
+    assert told(row) == "complete  a.pdf  3 chunks  pages not read: 3, 7-8"

@@ -15,7 +15,7 @@ from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.errors import NoText
 from penstock.parsing import coverage as module
 from penstock.parsing import formats
-from penstock.parsing.coverage import Coverage, PageCoverage, Words, supplemented, words
+from penstock.parsing.coverage import MOST_UNREAD_PAGES, Coverage, PageCoverage, Words, supplemented, words
 from penstock.parsing.formats import read
 from penstock.parsing.media_type import DOCX, PLAIN
 
@@ -238,3 +238,10 @@ def test_formats_without_a_count(tmp_path: Path) -> None:
     (tmp_path / "object").write_text("…")
     with pytest.raises(NoText):
         list(read(tmp_path / "object", PLAIN, coverage))
+
+
+def test_unread_pages_are_noted_up_to_a_bound() -> None:
+    coverage = Coverage()
+    for page in range(1, 2000):
+        coverage.leave_out(page)
+    assert coverage.unread_pages == list(range(1, MOST_UNREAD_PAGES + 1))

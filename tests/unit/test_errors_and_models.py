@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from penstock import errors
-from penstock.models import EmbedRequest, IngestRequest, NewChunk, chunk_id
+from penstock.models import EmbedRequest, IngestRequest, NewChunk, chunk_id, page_ranges
 
 
 def all_errors() -> list[type[errors.PenstockError]]:
@@ -73,3 +73,10 @@ def test_messages_of_another_version_are_refused() -> None:
             IngestRequest.model_validate({"file_id": str(UUID(int=1)), "generation": 1, **odd})
     with pytest.raises(ValidationError):
         EmbedRequest(file_id=UUID(int=1), generation=1, chunk_ids=())
+
+
+@pytest.mark.parametrize(
+    ("pages", "written"), [([], ""), ([3], "3"), ([3, 7, 8, 9], "3, 7-9"), ([1, 2, 4, 6, 7], "1-2, 4, 6-7")]
+)
+def test_pages_are_told_in_ranges(pages: list[int], written: str) -> None:
+    assert page_ranges(pages) == written

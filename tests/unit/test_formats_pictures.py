@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.errors import CorruptFile, FileError, NoText, TooLarge
 from penstock.parsing import media_type as types
+from penstock.parsing.coverage import Coverage
 from penstock.parsing.formats import read
 from penstock.parsing.media_type import detect
 from penstock.parsing.recognition.tesseract import Recogniser
@@ -119,6 +120,13 @@ def test_a_tiff_has_pages_and_its_previews_are_none(tmp_path: Path, recogniser: 
         (1, "Penstock carries water."),
         (2, "Second page."),
     ]
+
+
+def test_pages_of_a_tiff_without_text_are_unread_unless_they_are_blank(tmp_path: Path, recogniser: Recogniser) -> None:
+    further, coverage = [Image.new("L", (1200, 400), "white"), shapes().resize((1200, 400))], Coverage()
+    small().save(tmp_path / "x.tif", save_all=True, append_images=further)
+    assert list(read(tmp_path / "x.tif", types.TIFF, coverage, recogniser=recogniser))
+    assert coverage.unread_pages == [3]
 
 
 def test_coloured_cells_and_ruled_lines_of_tables(tmp_path: Path, recogniser: Recogniser) -> None:

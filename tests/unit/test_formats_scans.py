@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from PIL import Image
 from penstock.chunking.document import Block, Origin
 from penstock.errors import NoText
 from penstock.parsing import media_type as types
+from penstock.parsing.coverage import Coverage
 from penstock.parsing.formats import read
-from penstock.parsing.recognition.tesseract import Recogniser
+from penstock.parsing.recognition.tesseract import NO_LANGUAGE_DATA, NoRecogniser, Recogniser
 
 __all__ = ["recogniser"]
 
@@ -88,3 +90,53 @@ def test_without_a_recogniser_the_other_pages_are_read(tmp_path: Path) -> None:
     path = tmp_path / "object"
     path.write_bytes(scanned_pdf([(None, "Real words"), (page_of_text(["Drawn words."], size=SMALL), "")]))
     assert [block.text for block in read(path, types.PDF)] == ["Real words"]
+
+
+# ---- pages that were left unread ----
+
+
+def unread(tmp_path: Path, content: bytes, recogniser: Recogniser | NoRecogniser) -> list[int]:
+    path, coverage = tmp_path / "object", Coverage()
+    path.write_bytes(content)
+    assert list(read(path, types.PDF, coverage, recogniser=recogniser))
+    return coverage.unread_pages
+
+
+def mixed() -> bytes:
+    """Two scans, one of them with a stamp, among text, a figure below text, and a page without anything."""
+    picture = page_of_text(["Drawn words."], size=SMALL)
+    pages = [(None, "Real words"), (picture, ""), (picture, "Received 2 May"), (picture, GATE[:110]), (None, "")]
+    return scanned_pdf(pages)
+
+
+def test_scans_that_nothing_can_recognise_are_unread(tmp_path: Path) -> None:
+    assert unread(tmp_path, mixed(), NO_LANGUAGE_DATA) == [2, 3]
+
+
+def test_recognised_scans_are_read(tmp_path: Path, recogniser: Recogniser) -> None:
+    assert unread(tmp_path, mixed(), recogniser) == []
+
+
+def test_pages_over_their_time_are_unread(tmp_path: Path, recogniser: Recogniser) -> None:
+    content = scanned_pdf([(None, "Real words"), (page_of_text(PROSE), "")])
+    assert unread(tmp_path, content, Recogniser(recogniser.data, page_seconds=0.05)) == [2]
+
+
+def test_scans_of_empty_sheets_are_read_and_pictures_without_text_are_not(
+    tmp_path: Path, recogniser: Recogniser
+) -> None:
+    empty, dark = Image.new("L", SMALL, 250), Image.new("L", SMALL, "white")
+    empty.paste(0, (0, 0, 8, 400))  # the shadow at the edge of a scan
+    empty.paste(90, (600, 200, 604, 204))
+    dark.paste(0, (200, 100, 500, 300))
+    huge = Image.new("L", (10_000, 9_500), "white")
+    content = scanned_pdf([(None, "Real words"), (empty, ""), (dark, ""), (huge, "")])
+    assert unread(tmp_path, content, recogniser) == [3, 4]
+
+
+def test_pages_that_cannot_be_loaded_are_unread(tmp_path: Path) -> None:
+    content = scanned_pdf([(None, "Real words"), (None, "More")])
+    [broken] = re.findall(rb"/Kids \[\d+ 0 R (\d+) 0 R\]", content)
+    damaged = content.replace(b"\n%s 0 obj\n<< /Type /Page " % broken, b"\n%s 0 obj\n<< /Type /Gone " % broken)
+    assert damaged != content
+    assert unread(tmp_path, damaged, NO_LANGUAGE_DATA) == [2]

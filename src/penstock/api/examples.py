@@ -21,6 +21,7 @@ FILE: dict[str, Any] = {
     "embedded_count": 0,
     "token_count": 0,
     "coverage": None,
+    "unread_pages": [],
     "error": None,
     "metadata": {"department": "pumps"},
     "created_at": "2026-11-23T17:00:00.000000Z",
@@ -37,6 +38,7 @@ COMPLETE_FILE: dict[str, Any] = FILE | {
     "embedded_count": 57,
     "token_count": 9841,
     "coverage": 0.9993,
+    "unread_pages": [3, 7, 8, 9],
     "updated_at": "2026-11-23T17:00:04.000000Z",
     "settled_at": "2026-11-23T17:00:04.000000Z",
 }

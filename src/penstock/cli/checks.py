@@ -90,7 +90,7 @@ def check_recognition(settings: ParsingSettings) -> Check:
             return Check(name, "warning", "is not recognised: pictures and scans end as no_text", advice)
         version = recogniser.version
         with recogniser.page(1):
-            words = [block.text for block in recogniser.recognise(_written(recognisable), page=1)]
+            words = [block.text for block in recogniser.recognise(_written(recognisable), page=1).blocks]
     except InvalidSettings as error:
         return Check(name, "error", error.message, "see PENSTOCK_PARSING_OCR_DATA and PENSTOCK_PARSING_OCR_LANGUAGES")
     data = recogniser.data

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from penstock.cli.output import harmless, print_note
 from penstock.cli.tally import Row, Tally, summary
-from penstock.models import FileStatus
+from penstock.models import FileStatus, page_ranges
 
 MOST_PLAIN_ROWS = 100
 """So many files get a line of their own where there is no terminal; then a line every few seconds tells the counts."""
@@ -170,7 +170,8 @@ def told(row: Row) -> str:
     if row.error is not None:
         return f"{row.status:<9} {name}  {row.error.code}: {harmless(row.error.message)}"
     chunks = f"  {row.chunk_count:,} chunks" if row.status is FileStatus.COMPLETE else ""
-    return f"{row.status:<9} {name}{chunks}"
+    unread = f"  pages not read: {page_ranges(row.unread_pages)}" if row.unread_pages else ""
+    return f"{row.status:<9} {name}{chunks}{unread}"
 
 
 def counts(tally: Tally) -> str:

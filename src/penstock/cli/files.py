@@ -11,7 +11,8 @@ from penstock.cli.client import Client
 from penstock.cli.output import harmless, print_list, print_note, print_table, print_value
 from penstock.cli.session import run
 from penstock.errors import PenstockError, ServiceUnavailable, error_with_code
-from penstock.models import File, FileStatus
+from penstock.models import File, FileStatus, page_ranges
+from penstock.parsing.recognition.language_data import INSTALL
 
 
 def list_files(*, status: str | None, url: str | None, as_json: bool) -> None:
@@ -114,6 +115,7 @@ def _print_details(file: File) -> None:
         "chunks": f"{file.chunk_count:,}, of which {file.embedded_count:,} embedded",
         "tokens": f"{file.token_count:,}",
         "coverage": _coverage(file.coverage),
+        "unread": _unread(file),
         "generation": f"{file.generation}, searchable: {file.active_generation or 'none'}",
         "metadata": file.metadata or None,
         "handed in": f"{file.created_at:%Y-%m-%d %H:%M:%S %Z}",
@@ -126,6 +128,16 @@ def _print_details(file: File) -> None:
 
 def _coverage(share: float | None) -> str | None:
     return None if share is None else f"{share * 100:g} % of the words that an independent count finds"
+
+
+def _unread(file: File) -> str | None:
+    if not file.unread_pages:
+        return None
+    subject = "page {} holds a picture and was" if len(file.unread_pages) == 1 else "pages {} hold pictures and were"
+    return (
+        f"{subject.format(page_ranges(file.unread_pages))} not read, or not wholly. If `penstock doctor` says that "
+        f"text in pictures is not recognised: {INSTALL}; then `penstock reingest {file.file_id}`"
+    )
 
 
 def readable_size(size: float) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from penstock.cli.client import BatchSums
 from penstock.errors import PenstockError
@@ -23,6 +23,7 @@ class Row(BaseModel):
     name: str
     status: FileStatus
     chunk_count: int
+    unread_pages: list[int] = Field(default_factory=list[int])
     error: Failure | None
 
     @classmethod
@@ -33,6 +34,7 @@ class Row(BaseModel):
             name=file.name,
             status=file.status,
             chunk_count=file.chunk_count,
+            unread_pages=file.unread_pages,
             error=file.error,
         )
 
@@ -90,6 +92,7 @@ class Tally:
     sent_bytes: int = 0
     pages: int = 0
     chunks: int = 0
+    unread_pages: int = 0
     sums: BatchSums | None = None
     all_handed_in: bool = False
     clock: StageClock = field(default_factory=StageClock)
@@ -108,6 +111,7 @@ class Tally:
         """Count what is in a File that this `add` handed in."""
         self.pages += file.page_count or 0
         self.chunks += file.chunk_count
+        self.unread_pages += len(file.unread_pages)
 
 
 def summary(tally: Tally, seconds: float, *, waited: bool) -> str:
@@ -125,6 +129,8 @@ def summary(tally: Tally, seconds: float, *, waited: bool) -> str:
         line += f"; {tally.handed_in:,} handed in, the work goes on (`penstock queues`)"
     if tally.already_there:
         line += f"; {tally.already_there:,} already there"
+    if tally.unread_pages:
+        line += f"; {_counted(tally.unread_pages, 'page')} not read (`penstock status ID`)"
     return f"{line}; {tally.failed:,} failed" if tally.failed else line
 
 

@@ -28,6 +28,7 @@ class IngestedFile:
     chunk_count: int
     token_count: int
     coverage: float | None
+    unread_pages: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ async def record_chunks(rows: Rows, ingested: IngestedFile, chunks: Iterable[New
             "chunk_count": ingested.chunk_count,
             "token_count": ingested.token_count,
             "coverage": ingested.coverage,
+            "unread_pages": list(ingested.unread_pages),
         },
     )
     return True

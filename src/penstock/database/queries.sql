@@ -68,7 +68,7 @@ delete from files where file_id = %(file_id)s returning *;
 -- Ask for a new parse of a File; the active generation stays searchable meanwhile.
 update files
 set generation = generation + 1, status = 'queued', page_count = null, chunk_count = 0, embedded_count = 0,
-    token_count = 0, coverage = null, error_code = null, error_message = null, settled_at = null,
+    token_count = 0, coverage = null, unread_pages = '{}', error_code = null, error_message = null, settled_at = null,
     updated_at = clock_timestamp(), published_at = clock_timestamp()
 where file_id = %(file_id)s
 returning *;
@@ -97,7 +97,7 @@ from stdin;
 update files
 set status = 'embedding', media_type = %(media_type)s, language = %(language)s, sha256 = coalesce(sha256, %(sha256)s),
     page_count = %(page_count)s, chunk_count = %(chunk_count)s, embedded_count = 0, token_count = %(token_count)s,
-    coverage = %(coverage)s,
+    coverage = %(coverage)s, unread_pages = %(unread_pages)s,
     updated_at = clock_timestamp(), published_at = clock_timestamp()
 where file_id = %(file_id)s and generation = %(generation)s;
 

@@ -172,14 +172,16 @@ class _Document:
         """The last frame. Raises `NoText` where there was nothing that the model could see."""
         if not self._tokens:
             raise NoText
+        unread = self._coverage.unread_pages
         return Finished(
             media_type=media_type,
             language=language,
-            page_count=self._page_count,
+            page_count=max(self._page_count or 0, unread[-1]) if unread else self._page_count,
             character_count=self._characters,
             token_count=self._tokens,
             coverage=self._coverage.share,
             supplemented=self._coverage.missed - self._coverage.lost,
+            unread_pages=unread,
         )
 
     def _counted_blocks(self) -> Iterator[Block]:

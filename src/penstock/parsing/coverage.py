@@ -21,6 +21,8 @@ MOST_WORDS = 50_000
 """Different ones that are counted one by one."""
 BUCKETS = 1 << 20
 """For all others: 4 MiB, however long the file is."""
+MOST_UNREAD_PAGES = 1000
+"""The first ones; a file that left out more is told well enough by these."""
 MOST_LOST = 100_000
 """Different words that are looked for again; a file that lost more has a coverage that says so."""
 
@@ -43,6 +45,13 @@ class Coverage:
     """Those of them that the reader did not bring."""
     lost: int = 0
     """Those that are not in the text, even so."""
+    unread_pages: list[int] = field(default_factory=list[int])
+    """Pages, from 1 and in order, that show something of which no text came, or not all."""
+
+    def leave_out(self, page: int) -> None:
+        """Count a page as unread."""
+        if len(self.unread_pages) < MOST_UNREAD_PAGES:
+            self.unread_pages.append(page)
 
     @property
     def share(self) -> float | None:

@@ -17,6 +17,7 @@ from pydantic import Field, TypeAdapter
 
 from penstock.chunking.recipe import ChunkRecipe
 from penstock.models import NewChunk, Value
+from penstock.parsing.coverage import MOST_UNREAD_PAGES
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 """Far above any honest frame (see `MAX_BATCH_CHARACTERS`); a longer one is not worth its memory."""
@@ -77,6 +78,7 @@ class Finished(Value):
     token_count: Count
     coverage: float | None = Field(ge=0, le=1)
     supplemented: Count = Field(description="Words that only the independent count brought.")
+    unread_pages: list[Count] = Field(max_length=MOST_UNREAD_PAGES)
 
 
 class Refused(Value):

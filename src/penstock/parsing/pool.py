@@ -79,6 +79,8 @@ class ParsedFile:
     """Of the words that an independent count finds, those that are in the text; None without such a count."""
     supplemented: int = 0
     """Words that only the independent count brought."""
+    unread_pages: Sequence[int] = ()
+    """The first 1000 that show something of which no text came, or not all."""
 
 
 class ParserPool:
@@ -279,6 +281,7 @@ class Parse:
             token_count=finished.token_count,
             coverage=finished.coverage,
             supplemented=finished.supplemented,
+            unread_pages=tuple(finished.unread_pages),
         )
 
     def _error_of(self, refused: Refused) -> PenstockError:

@@ -14,7 +14,7 @@ import structlog
 from penstock.database.chunks import IngestedFile, record_chunks
 from penstock.database.connection import Database
 from penstock.database.files import begin_ingest
-from penstock.models import File, IngestRequest, NewChunk
+from penstock.models import File, IngestRequest, NewChunk, page_ranges
 from penstock.objects import ObjectStore, StoredObject, text_key
 from penstock.parsing.pool import ParsedFile, ParserPool
 from penstock.pipeline.announce import announce_chunks
@@ -70,7 +70,7 @@ async def _parsed(
             async with parser.parse(source, name=file.name, text_path=spool.text_path) as parse:
                 async for chunks in parse.batches():
                     spool.append(chunks)
-            _report_supplement(file, parse.result)
+            _report_losses(file, parse.result)
             ingested = _ingested(file, stored, parse.result)
             yield ingested if language == AUTO_LANGUAGE else replace(ingested, language=language), spool
 
@@ -106,19 +106,16 @@ def _ingested(file: File, stored: StoredObject, parsed: ParsedFile) -> IngestedF
         chunk_count=parsed.chunk_count,
         token_count=parsed.token_count,
         coverage=parsed.coverage,
+        unread_pages=parsed.unread_pages,
     )
 
 
-def _report_supplement(file: File, parsed: ParsedFile) -> None:
-    """The reader of this format has a fault, though nobody misses a word: worth an issue with the file."""
-    if parsed.supplemented:
-        log.warning(
-            "the reader lost text, which the independent count supplied",
-            file_id=str(file.file_id),
-            name=file.name,
-            media_type=parsed.media_type,
-            words=parsed.supplemented,
-        )
+def _report_losses(file: File, parsed: ParsedFile) -> None:
+    which = {"file_id": str(file.file_id), "name": file.name, "media_type": parsed.media_type}
+    if parsed.supplemented:  # nobody misses a word, but the reader has a fault: worth an issue with the file
+        log.warning("the reader lost text, which the independent count supplied", **which, words=parsed.supplemented)
+    if parsed.unread_pages:
+        log.warning("pages that show something were not read", **which, pages=page_ranges(parsed.unread_pages))
 
 
 def _report(file: File, ingested: IngestedFile, *, seconds: float) -> None:

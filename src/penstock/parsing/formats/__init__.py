@@ -68,7 +68,7 @@ def read(
     """The Blocks of a file in reading order, while it is being read: none is empty, none holds NUL or surrogates.
 
     With `coverage`, and where its format has an independent count, the words are counted again, and what was lost
-    comes at the end. `recogniser` reads the text in pictures and scans.
+    comes at the end; pages that were left unread are noted in it. `recogniser` reads the text in pictures and scans.
 
     Raises `FileError`: `UnsupportedFormat`, `PasswordProtected`, `CorruptFile`, `TooLarge`, and at the end `NoText`
     if there was no word. What came before an error is good text.
@@ -123,7 +123,7 @@ def _readers(
     embedded: EmbeddedFiles, recogniser: Recogniser | NoRecogniser, coverage: Coverage
 ) -> Mapping[str, Reader]:
     holding = {media_type: partial(reader, embedded=embedded) for media_type, reader in _HOLDING_FILES.items()}
-    pictures = dict.fromkeys(PICTURES, partial(read_picture, recogniser=recogniser))
+    pictures = dict.fromkeys(PICTURES, partial(read_picture, recogniser=recogniser, coverage=coverage))
     pdf = partial(read_pdf, embedded=embedded, recogniser=recogniser, coverage=coverage)
     return {**_READERS, **holding, **pictures, types.PDF: pdf}
 

@@ -61,7 +61,7 @@ def read_pdf(
         check = PageCoverage(coverage)
         found = False
         for number in range(1, len(document) + 1):
-            page = _read_page(document, number, recogniser)
+            page = _read_page(document, number, recogniser, coverage)
             found = found or bool(page.lines or page.notes or page.recognised)
             check.heard(number, (piece for line in page.lines for piece in _as_said(line)))
             yield from check.passed(layout.add_page(page))
@@ -130,16 +130,21 @@ def _page_of(bookmark: pdfium.PdfBookmark) -> int | None:
     return None if index is None else index + 1
 
 
-def _read_page(document: pdfium.PdfDocument, number: int, recogniser: Recogniser | NoRecogniser) -> Page:
+def _read_page(
+    document: pdfium.PdfDocument, number: int, recogniser: Recogniser | NoRecogniser, coverage: Coverage
+) -> Page:
     """Empty for a page that cannot be loaded, of which a damaged file may have several."""
     try:
         page = document[number - 1]
     except pdfium.PdfiumError:
+        coverage.leave_out(number)
         return Page(number, [])
     try:
         lines = text_lines(page)
         recognised = recognise_page(page, number, [line.text for line in lines], recogniser)
-        return Page(number, lines, list(_notes(page.raw, number)), recognised)
+        if not recognised.was_read:
+            coverage.leave_out(number)
+        return Page(number, lines, list(_notes(page.raw, number)), list(recognised.blocks))
     finally:
         page.close()
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from penstock.chunking.document import Block
 from penstock.errors import CorruptFile, NoText, TooLarge
+from penstock.parsing.coverage import Coverage
 from penstock.parsing.recognition.tesseract import NoRecogniser, Recogniser
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
@@ -25,7 +26,7 @@ _REDUCED = 1
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
-def read_picture(path: Path, *, recogniser: Recogniser | NoRecogniser) -> Iterator[Block]:
+def read_picture(path: Path, *, recogniser: Recogniser | NoRecogniser, coverage: Coverage) -> Iterator[Block]:
     """Blocks with their pages, of which only a TIFF has more than one.
 
     Raises `TooLarge` for more pixels than memory should hold, `CorruptFile`, and `NoText` where there is none or
@@ -36,9 +37,11 @@ def read_picture(path: Path, *, recogniser: Recogniser | NoRecogniser) -> Iterat
     found = False
     for number, image in _pages(path):
         with recogniser.page(number):
-            blocks = recogniser.recognise(grey(image), number)
-        found = found or bool(blocks)
-        yield from blocks
+            recognised = recogniser.recognise(grey(image), number)
+        if not recognised.was_read:
+            coverage.leave_out(number)
+        found = found or bool(recognised.blocks)
+        yield from recognised.blocks
     if not found:
         raise NoText(f"No text was recognised in the picture, as {'+'.join(recogniser.data.languages)}.")
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -18,7 +18,7 @@ from PIL import Image
 from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.parsing.formats.pictures import MOST_PIXELS
 from penstock.parsing.recognition.picture import scale_within
-from penstock.parsing.recognition.tesseract import NoRecogniser, Recogniser
+from penstock.parsing.recognition.tesseract import NoRecogniser, Recognised, Recogniser
 
 POINTS_PER_INCH = 72
 DPI = 300
@@ -30,6 +30,7 @@ SCAN_SHARE = 0.5
 MOST_OBJECTS = 5000
 """Pictures of one page that are looked at. A scan in strips has hundreds."""
 FORMS_IN_FORMS = 5
+NO_SCAN = Recognised((), was_read=True)
 
 
 def no_text(pages: int, recogniser: Recogniser | NoRecogniser) -> str:
@@ -46,26 +47,37 @@ def no_text(pages: int, recogniser: Recogniser | NoRecogniser) -> str:
 
 def recognise_page(
     page: pdfium.PdfPage, number: int, lines: Sequence[str], recogniser: Recogniser | NoRecogniser
-) -> list[Block]:
-    """Blocks of the text in the page's picture; none where the page is no scan or nothing can recognise it.
+) -> Recognised:
+    """The text in the page's picture; none where the page is no scan or nothing can recognise it.
 
-    `lines` is the page's text as PDFium reads it.
+    `lines` is the page's text as PDFium reads it. Unread are scans of which no text came, or not all; a smaller
+    picture without text is an ornament.
     """
     characters = sum(map(len, lines))
-    if isinstance(recogniser, NoRecogniser) or characters > FEW_CHARACTERS or page.get_size() < (1, 1):
-        return []
+    if characters > FEW_CHARACTERS or page.get_size() < (1, 1):
+        return NO_SCAN
     try:
-        pictures = list(islice(_pictures(page), MOST_OBJECTS))
-        if characters and sum(picture.share for picture in pictures) < SCAN_SHARE:
-            return []
-        if large := next((picture for picture in pictures if picture.pixels > MOST_PIXELS), None):
-            return [_not_drawn(number, large)]
-        with recogniser.page(number):
-            found = recogniser.recognise(_drawn(page, pictures), number)
+        found = _recognised(page, number, recogniser, has_text=characters > 0)
     except pdfium.PdfiumError:
-        return []  # a damaged picture costs itself, not the other pages
+        return Recognised((), was_read=False)  # a damaged picture costs itself, not the other pages
     known = {line.casefold() for line in lines}
-    return [block for block in found if block.text.casefold() not in known]
+    return replace(found, blocks=[block for block in found.blocks if block.text.casefold() not in known])
+
+
+def _recognised(
+    page: pdfium.PdfPage, number: int, recogniser: Recogniser | NoRecogniser, *, has_text: bool
+) -> Recognised:
+    pictures = list(islice(_pictures(page), MOST_OBJECTS))
+    is_covered = sum(picture.share for picture in pictures) >= SCAN_SHARE
+    if has_text and not is_covered:
+        return NO_SCAN
+    if isinstance(recogniser, NoRecogniser):
+        return Recognised((), was_read=not is_covered)
+    if large := next((picture for picture in pictures if picture.pixels > MOST_PIXELS), None):
+        return Recognised([_not_drawn(number, large)], was_read=False)
+    with recogniser.page(number):
+        found = recogniser.recognise(_drawn(page, pictures), number)
+    return found if found.blocks or is_covered else NO_SCAN
 
 
 @dataclass(frozen=True, slots=True)

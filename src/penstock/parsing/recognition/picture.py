@@ -27,6 +27,10 @@ _COARSE = 2
 """Pixels; ruled lines are looked for in squares of this side."""
 _INK = 140
 """Shades below are ink, on white ground."""
+_EDGE = 20
+"""A twentieth of the picture at each side, where scanners leave shadows."""
+_MOST_SPECKS = 0.001
+"""Of an empty sheet that are ink; a page of text has thirty times as much, one line of it as much."""
 _RULE_LENGTH = 1 / 15
 """Of the picture's longer side, at least; no stroke of a letter in a text is as long."""
 _RULE_WIDTH = 1 / 12
@@ -91,6 +95,13 @@ def unread_ink(image: Image.Image, words: Iterable[Word]) -> float:
             False
         )
     return np.count_nonzero(ink) / whole if whole else 0.0
+
+
+def is_blank(image: Image.Image) -> bool:
+    """Whether the evened picture is that of an empty sheet: a few specks, and whatever there is along its edges."""
+    wide, high = image.width // _EDGE, image.height // _EDGE
+    ink = np.asarray(image)[high : image.height - high, wide : image.width - wide] < _INK
+    return bool(np.count_nonzero(ink) <= _MOST_SPECKS * ink.size)
 
 
 def _rules(ink: Mask, length: int) -> Mask:

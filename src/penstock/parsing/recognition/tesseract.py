@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.util
 import statistics
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,15 @@ from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.errors import InvalidSettings
 from penstock.parsing.recognition.language_data import INSTALL, OFF, LanguageData, find_language_data
 from penstock.parsing.recognition.lines import TextLine, Word, blocks_of, confidence, has_columns, without_noise
-from penstock.parsing.recognition.picture import bounded, evened, scale_within, scaled, unread_ink, without_grid
+from penstock.parsing.recognition.picture import (
+    bounded,
+    evened,
+    is_blank,
+    scale_within,
+    scaled,
+    unread_ink,
+    without_grid,
+)
 
 if TYPE_CHECKING:
     from tesserocr import PyTessBaseAPI
@@ -78,6 +86,15 @@ class _Reading:
         return confidence(self.words) >= UPRIGHT_CONFIDENCE
 
 
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What came of a picture."""
+
+    blocks: Sequence[Block]
+    was_read: bool
+    """False where the time was not enough, or where there is no text though the picture is not blank."""
+
+
 class Recogniser:
     """Reads one picture at a time. The language data are loaded with the first."""
 
@@ -105,8 +122,8 @@ class Recogniser:
         finally:
             self._announce(None)
 
-    def recognise(self, image: Image.Image, page: int) -> list[Block]:
-        """The text in a grey picture of a page; empty where there is none. To be called inside of `page`."""
+    def recognise(self, image: Image.Image, page: int) -> Recognised:
+        """The text in a grey picture of a page. To be called inside of `page`."""
         image = evened(bounded(image))
         reading = self._look(image)
         if not reading.is_upright and (turn := self._upright_turn(image, reading)) is not None:
@@ -121,7 +138,8 @@ class Recogniser:
         blocks = list(blocks_of(without_noise(reading.lines), page))
         if not reading.complete:
             blocks.append(Block(self._too_slow(page), BlockKind.PAGE_FURNITURE, page=page, origin=Origin.RECOGNISED))
-        return blocks
+            return Recognised(blocks, was_read=False)
+        return Recognised(blocks, was_read=bool(blocks) or is_blank(image))
 
     def _too_slow(self, page: int) -> str:
         return f"(The text on page {page} was not all recognised: it took longer than {self._page_seconds:g} seconds.)"
