@@ -49,6 +49,7 @@ def test_the_examples_become_searchable_with_page_and_place(penstock: Installati
         assert end - start == len(first["text"])
         assert set(first) == {
             "score", "file_id", "name", "chunk_id", "index", "text", "pages", "char_span", "headings",
+            "context", "metadata", "highlights",
         }  # fmt: skip
     again = penstock.lines("add", EXAMPLES)
     assert {line["file_id"] for line in again} == {line["file_id"] for line in added}, "nothing is handed in twice"

@@ -352,29 +352,25 @@ where c.text_search @@ %(match)s::tsquery
 order by score desc, c.chunk_id
 limit %(limit)s;
 
--- name: evidence_of
--- What given Chunks hold of a query's lexemes.
-select c.chunk_id, c.language, c.token_count, words.found, words.often
-from chunks c
-cross join lateral (
-    select array_agg(lexeme) as found, array_agg(coalesce(cardinality(positions), 1)) as often
-    from unnest(c.text_search)
-    where lexeme = any(%(lexemes)s)
-) words
-where c.chunk_id = any(%(chunk_ids)s);
-
--- name: nearness_around
--- Inner products with a vector, of given Chunks and of the one before and after each.
+-- name: evidence_around
+-- What given Chunks, and the one before and after each, hold of a query's lexemes, and how near they are to its vector.
 with around as (
-    select distinct beside.chunk_id, beside.file_id, beside.index
+    select distinct beside.chunk_id
     from chunks given
     join chunks beside on beside.file_id = given.file_id and beside.generation = given.generation
         and beside.index between given.index - 1 and given.index + 1
     where given.chunk_id = any(%(chunk_ids)s)
 )
-select around.*, -({embedding} <#> %(vector)s) as similarity
+select c.chunk_id, c.file_id, c.index, c.headings, c.language, c.token_count, words.found, words.often,
+       -({embedding} <#> %(vector)s) as similarity
 from around
-join embeddings e on e.chunk_id = around.chunk_id and e.model_id = {model_id};
+join chunks c using (chunk_id)
+join embeddings e on e.chunk_id = c.chunk_id and e.model_id = {model_id}
+cross join lateral (
+    select array_agg(lexeme) as found, array_agg(coalesce(cardinality(positions), 1)) as often
+    from unnest(c.text_search)
+    where lexeme = any(%(lexemes)s)
+) words;
 
 -- name: get_chunks
 -- Chunks by id, with the name of their File.

@@ -119,23 +119,18 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a Chunk holds of a text query."""
-
-    chunk_id: UUID
-    language: str
-    token_count: int
-    frequencies: Mapping[str, int]
-    """How often each lexeme of the query; those it lacks are left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nearness:
-    """How near a Chunk's vector is to a query's, and where the Chunk stands in its File."""
+    """What was measured of one Chunk: a candidate, or the neighbour of one."""
 
     chunk_id: UUID
     file_id: UUID
     index: int
+    headings: tuple[str, ...]
+    language: str
+    token_count: int
     similarity: float
+    """Inner product of its vector with the query's."""
+    frequencies: Mapping[str, int]
+    """How often it has each lexeme of the query; those it lacks are left out."""
 
 
 async def nearest(rows: Rows, vector: Vector, index: ModelIndex, which: Condition, *, limit: int) -> list[Scored]:
@@ -209,26 +204,25 @@ async def best_matching(rows: Rows, terms: Terms, which: Condition, *, limit: in
     return await _scored(rows, query, parameters)
 
 
-async def evidence_of(rows: Rows, chunk_ids: Sequence[UUID], terms: Terms) -> list[Evidence]:
-    """What each of these Chunks holds of the query, in no order."""
-    found = await rows.execute(statement("evidence_of"), {"chunk_ids": list(chunk_ids), "lexemes": terms.lexemes})
+async def evidence_around(
+    rows: Rows, chunk_ids: Sequence[UUID], terms: Terms, vector: Vector, index: ModelIndex
+) -> list[Evidence]:
+    """Of these Chunks and of the one before and after each in its File, in no order."""
+    parameters = {"chunk_ids": list(chunk_ids), "lexemes": terms.lexemes, "vector": vector}
+    found = await rows.execute(_for_model("evidence_around", index), parameters, prepare=False)
     return [
         Evidence(
             row["chunk_id"],
+            row["file_id"],
+            row["index"],
+            tuple(row["headings"]),
             row["language"],
             row["token_count"],
+            row["similarity"],
             dict(zip(row["found"] or (), row["often"] or (), strict=True)),
         )
         async for row in found
     ]
-
-
-async def nearness_around(rows: Rows, chunk_ids: Sequence[UUID], vector: Vector, index: ModelIndex) -> list[Nearness]:
-    """Of these Chunks, and of the one before and the one after each in its File, in no order."""
-    found = await rows.execute(
-        _for_model("nearness_around", index), {"chunk_ids": list(chunk_ids), "vector": vector}, prepare=False
-    )
-    return [Nearness(row["chunk_id"], row["file_id"], row["index"], row["similarity"]) async for row in found]
 
 
 async def get_chunks(rows: Rows, chunk_ids: Sequence[UUID]) -> dict[UUID, Passage]:

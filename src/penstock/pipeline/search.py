@@ -16,7 +16,7 @@ from penstock.pipeline.ranking import fuse
 
 CANDIDATES = 5
 """Each search of a hybrid one brings so many times `k`, since a Chunk may be good in both and best in neither."""
-LEAST_CANDIDATES = 75
+LEAST_CANDIDATES = 125
 """Scores are standardised over them: of fewer, the mean and the spread say less."""
 
 
@@ -102,5 +102,5 @@ async def _hybrid(rows: Rows, query: Query, which: Condition, vector: Vector, in
     near = await statements.nearest(rows, vector, index, which, limit=limit)
     matching = await statements.best_matching(rows, terms, which, limit=limit)
     candidates = list({scored.chunk_id for scored in (*near, *matching)})
-    evidence = await statements.evidence_of(rows, candidates, terms)
-    return fuse(await statements.nearness_around(rows, candidates, vector, index), evidence, terms)[: query.k]
+    evidence = await statements.evidence_around(rows, candidates, terms, vector, index)
+    return fuse(candidates, evidence, terms)[: query.k]
