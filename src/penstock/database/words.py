@@ -35,7 +35,8 @@ _SIGN = rf"(?!(?<![0-9]){_DECIMAL})(?:{_LETTER}|(?<=[0-9]),(?=[0-9]{{3}}(?![0-9]
 _WORD = re.compile(rf"[{_UNSPACED}]|{_DECIMAL}|(?:{_SIGN})+")
 _INSIDE = rf"[^{_SEPARATORS}{_UNSPACED}{_INVISIBLE}.,]"
 _ACRONYM = rf"(?<!{_INSIDE})(?:(?![{_UNSPACED}])[^\W\d_]\.){{2,}}"
-_JOINED = re.compile(rf"(?:{_SIGN})+(?:[-&\u2010\u2011](?:{_SIGN})+)+|{_ACRONYM}")
+_JOINABLE = rf"(?:{_LETTER}|(?<=[0-9]),(?=[0-9]{{3}}(?![0-9])))"
+_JOINED = re.compile(rf"{_JOINABLE}+(?:[-&\u2010\u2011]{_JOINABLE}+)+|{_ACRONYM}")
 _JOINTS = re.compile(r"[-&.\u2010\u2011]")
 _PAIR = re.compile(rf"(?=([{_UNSPACED}][{_INVISIBLE}]*[{_UNSPACED}]))")
 

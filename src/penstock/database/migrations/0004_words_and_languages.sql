@@ -34,8 +34,8 @@ create function penstock_spellings(plain text) returns text
     language sql immutable parallel safe
     return (select concat_ws(' ',
         (select string_agg(regexp_replace(m[1], '[-&.\u2010\u2011]', '', 'g'), ' ')
-         from regexp_matches(spaced, '((?<![[:alnum:]])(?<![0-9]\.)[[:alnum:]]+(?:[-&\u2010\u2011][[:alnum:]]+)+'
-                                     '|(?:\m[[:alpha:]]\.){2,})', 'g') m),
+         from regexp_matches(regexp_replace(spaced, '[0-9]+(?:\.[0-9]+)+', ' ', 'g'),
+                             '([[:alnum:]]+(?:[-&\u2010\u2011][[:alnum:]]+)+|(?:\m[[:alpha:]]\.){2,})', 'g') m),
         (select string_agg(regexp_replace(m[1], '(?<=[[:lower:]])(?=[[:upper:]])|(?<=[[:alpha:]]{2})(?=[0-9]{2})'
                                                 '|(?<=[[:upper:]])(?=[[:upper:]][[:lower:]]{2})', ' ', 'g'), ' ')
          from regexp_matches(spaced, '([[:alnum:]]*(?:[[:lower:]][[:upper:]]|[[:upper:]]{2}[[:lower:]]{2}'
@@ -53,8 +53,10 @@ create function penstock_spellings(plain text) returns text
 
 create or replace function penstock_text_search(language text, content text) returns tsvector
     language sql immutable parallel safe
-    return to_tsvector(('pg_catalog.' || language)::regconfig, penstock_words(penstock_plain(content)))
-        || to_tsvector(('pg_catalog.' || language)::regconfig, penstock_spellings(penstock_plain(content)));
+    return (
+        select to_tsvector(('pg_catalog.' || language)::regconfig, penstock_words(plain))
+            || to_tsvector(('pg_catalog.' || language)::regconfig, penstock_spellings(plain))
+        from (select penstock_plain(content) as plain offset 0) once);
 
 -- The lexemes of one word of `database/words.py`: what has neither accents nor signs has no other spelling.
 create function penstock_lexemes(language text, word text) returns tsvector
