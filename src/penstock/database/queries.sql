@@ -270,9 +270,11 @@ select chunk_id, score from fitting order by score desc, chunk_id limit %(limit)
 -- Where it is a stop word it is in every Chunk of that language; so `the` weighs nothing in a table of numbers.
 with asked as (
     select language, place, lexeme
-    from search_languages
-    cross join unnest(%(words)s::text[]) with ordinality as word (spelling, place)
-    left join lateral unnest(penstock_lexemes(language, spelling)) on true
+    from (select language, place, penstock_lexemes(language, spelling) as lexemes
+          from search_languages
+          cross join unnest(%(words)s::text[]) with ordinality as given (spelling, place)
+          offset 0) word  -- in a lateral FROM the function would be set up anew for every row
+    left join lateral unnest(word.lexemes) on true
 ), lexemes as (
     select lexeme, ('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery as match
     from (select distinct lexeme from asked where lexeme is not null) known
