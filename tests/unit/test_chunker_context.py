@@ -109,6 +109,31 @@ def test_comments_are_cut_off_from_the_body_and_told_apart() -> None:
     assert aside.metadata == {"origins": ["comment"]}
 
 
+def test_however_short_they_are_body_and_comment_are_chunks_of_their_own() -> None:
+    comment = Block("Really?", BlockKind.PAGE_FURNITURE, origin=Origin.COMMENT)
+    chunks = cut([Block("Body."), comment, comment, Block("More body.")])
+    assert [(chunk.text, chunk.metadata) for chunk in chunks] == [
+        ("Body.", {}), ("Really?\n\nReally?", {"origins": ["comment"]}), ("More body.", {}),
+    ]  # fmt: skip
+
+
+def test_slides_and_sheets_are_chunks_of_their_own_and_pages_of_prose_are_not() -> None:
+    blocks = [Block(f"Slide {page}.", page=page) for page in (1, 1, 2, 3)]
+    together = list(chunker(64).chunk(blocks, write=lambda _: None))
+    apart = list(chunker(64).chunk(blocks, write=lambda _: None, pages_apart=True))
+    assert [chunk.pages for chunk in together] == [(1, 3)]
+    assert [(chunk.pages, chunk.text) for chunk in apart] == [
+        ((1, 1), "Slide 1.\n\nSlide 1."), ((2, 2), "Slide 2."), ((3, 3), "Slide 3."),
+    ]  # fmt: skip
+
+
+def test_an_overlap_does_not_reach_into_another_slide() -> None:
+    blocks = [Block("water " * 30, page=page) for page in (1, 2)]
+    overlapping = Chunker(ChunkRecipe(tokenizer_file(), 64, 16))
+    chunks = list(overlapping.chunk(blocks, write=lambda _: None, pages_apart=True))
+    assert [chunk.pages for chunk in chunks] == [(1, 1), (2, 2)]
+
+
 def test_a_chunk_of_several_origins_names_each_but_the_body() -> None:
     note = Block("See there.", BlockKind.PAGE_FURNITURE, origin=Origin.FOOTNOTE)
     hidden = Block("Not shown.", origin=Origin.HIDDEN)

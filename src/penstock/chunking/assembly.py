@@ -15,7 +15,7 @@ LONGEST_COLUMNS = 1024
 """Characters of a table's first row that are kept for the rows below it."""
 _CLOSE_KINDS = (BlockKind.TABLE_ROW, BlockKind.LIST_ITEM)
 _ASIDE = frozenset({Origin.COMMENT, Origin.SPEAKER_NOTES, Origin.ENDNOTE, Origin.EMBEDDED})
-"""Texts of their own beside the body: to cut between them and the body is as natural as before a heading.
+"""Texts of their own beside the body: no Chunk holds both, so that search can leave them out without losing the body.
 
 Not footnotes, headers and footers, which stand in the middle of what goes on."""
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -39,11 +39,13 @@ class Part:
     entire: bool
     """Whether it is all of its Block."""
     origin: Origin = Origin.BODY
+    apart: bool = False
+    """Whether no Chunk goes over its start: another slide or sheet begins, or a text of its own beside the body."""
     columns: str = ""
     """Of a table row below the first: the first, which says what the columns are."""
 
 
-def assemble(blocks: Iterable[Block], *, piece_size: int) -> Iterator[tuple[str, Part]]:
+def assemble(blocks: Iterable[Block], *, piece_size: int, pages_apart: bool = False) -> Iterator[tuple[str, Part]]:
     """Each piece of the extracted text, in order, with the Part that it brings.
 
     A piece starts with the white space that parts it from the one before. Blocks longer than `piece_size`
@@ -61,15 +63,16 @@ def assemble(blocks: Iterable[Block], *, piece_size: int) -> Iterator[tuple[str,
         trail.enter(block)
         columns = table.enter(block)
         strength = Strength.AFTER_HEADING if dangling else _strength_between(previous, block)
+        apart = previous is not None and _stand_apart(previous, block, pages_apart=pages_apart)
         between = _between(previous, block)
         for piece in _pieces(text, piece_size):
             start, end = end + len(between), end + len(between) + len(piece)
             entire = len(piece) == len(text)
             yield (
                 between + piece,
-                Part(start, end, block.kind, block.page, trail.titles, strength, entire, block.origin, columns),
+                Part(start, end, block.kind, block.page, trail.titles, strength, entire, block.origin, apart, columns),
             )
-            between, strength = "", Strength.NONE
+            between, strength, apart = "", Strength.NONE, False
         previous = block
         # A running header between a heading and its text must not let the heading end a Chunk.
         dangling = block.kind is BlockKind.HEADING or (dangling and block.kind is BlockKind.PAGE_FURNITURE)
@@ -115,9 +118,13 @@ class _Table:
 def _strength_between(previous: Block | None, block: Block) -> int:
     if block.kind is BlockKind.HEADING:
         return heading_strength(block.level)
-    if previous and previous.origin is not block.origin and {previous.origin, block.origin} & _ASIDE:
-        return Strength.HEADING
     return Strength.LINE if previous and _belong_together(previous, block) else Strength.PARAGRAPH
+
+
+def _stand_apart(previous: Block, block: Block, *, pages_apart: bool) -> bool:
+    if previous.origin is not block.origin and {previous.origin, block.origin} & _ASIDE:
+        return True
+    return pages_apart and previous.page != block.page
 
 
 def _between(previous: Block | None, block: Block) -> str:

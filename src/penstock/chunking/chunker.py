@@ -25,9 +25,12 @@ class Chunker:
         self._recipe = recipe
         self._counter = TokenCounter(recipe.tokenizer_file, max_tokens=recipe.max_tokens)
 
-    def chunk(self, blocks: Iterable[Block], *, write: Callable[[str], None], title: str = "") -> Iterator[NewChunk]:
+    def chunk(
+        self, blocks: Iterable[Block], *, write: Callable[[str], None], title: str = "", pages_apart: bool = False
+    ) -> Iterator[NewChunk]:
         """The Chunks of the text that the Blocks make, in order; `write` gets each piece of that text once.
 
+        With `pages_apart` no Chunk holds text of two pages: of slides and sheets each is a whole of its own.
         `title` says of which file they are: it becomes a part of each Chunk's context, which together with the
         Chunk's text is within the recipe's tokens.
 
@@ -37,7 +40,9 @@ class Chunker:
         """
         contexts = ContextMaker(self._counter, title=title, max_tokens=self._recipe.max_tokens)
         cutter = _Cutter(self._recipe, self._counter, contexts)
-        for piece, part in assemble(blocks, piece_size=max(LONGEST_PIECE, self._recipe.max_characters)):
+        for piece, part in assemble(
+            blocks, piece_size=max(LONGEST_PIECE, self._recipe.max_characters), pages_apart=pages_apart
+        ):
             write(piece)
             cutter.window.append(piece, part)
             yield from cutter.chunks(needed_ahead=self._recipe.max_characters)
@@ -96,13 +101,20 @@ class _Cutter:
         context = self._context(start)
         budget = recipe.max_tokens - context.tokens
         limit = window.past_blanks(min(window.reach(start, budget), start + recipe.max_characters))
+        border = self._border(limit)
         while limit > self._covered:
-            cut = limit if limit == window.end else self._choose(start, limit, budget)
+            limit = min(limit, border)
+            cut = limit if limit in (window.end, border) else self._choose(start, limit, budget)
             tokens = self._count(start, cut)
             if tokens <= budget:
                 return _Stretch(start, cut, tokens, context)
             limit = min(cut - 1, start + (cut - start) * budget // tokens)
         return None
+
+    def _border(self, limit: int) -> int:
+        """Where the text that is not in a Chunk yet must end: what follows stands apart from it."""
+        parts = self.window.parts(self._covered, limit)
+        return next((part.start for part in parts if part.apart and part.start > self._covered), self.window.end)
 
     def _context(self, start: int) -> Context:
         """What the text from `start` on does not say itself: a heading that it starts with is its own."""
@@ -168,13 +180,16 @@ class _Cutter:
     def _overlap_start(self, stretch: _Stretch) -> int:
         """The first word of the overlap with the next Chunk; the cut itself where it parts a word."""
         recipe, window = self._recipe, self.window
-        if not recipe.overlap_tokens or not window.is_joint(stretch.cut):
+        if not recipe.overlap_tokens or not window.is_joint(stretch.cut) or self._stands_apart(stretch.cut):
             return stretch.cut
         after = max(stretch.start, stretch.cut - recipe.overlap_characters)
         atoms = list(window.atoms_back(stretch.cut, after, recipe.overlap_tokens))
         words = (atom for atom in reversed(atoms) if _starts_word(window.slice(atom - 1, atom + 1)))
         fitting = (word for word in words if self._count(word, stretch.cut) <= recipe.overlap_tokens)
         return next(fitting, stretch.cut)
+
+    def _stands_apart(self, cut: int) -> bool:
+        return any(part.apart and part.start == cut for part in self.window.parts(cut, cut))
 
 
 def _trail(parts: list[Part]) -> tuple[str, ...]:

@@ -69,7 +69,9 @@ def main(*, detect: Detect | None = None, read: Read | None = None) -> None:
             blocks = read(Path(request.path), media_type, coverage)
             document = _Document(blocks, coverage, limit=setup.max_text_mb * MEBIBYTE)
             with (folder / TEXT_NAME).open("wb", buffering=WRITE_BUFFER_BYTES) as file:
-                for chunks in _batches(document.chunks(chunker, file, title=title_of(request.name))):
+                for chunks in _batches(
+                    document.chunks(chunker, file, title=title_of(request.name), pages_apart=_pages_apart(media_type))
+                ):
                     _send(answers, MadeChunks(chunks=chunks))
             _send(answers, document.finished(media_type, language=tell_language(folder / TEXT_NAME)))
 
@@ -89,6 +91,12 @@ def _own_detect() -> Detect:
     from penstock.parsing.media_type import detect  # noqa: PLC0415  # see above
 
     return detect
+
+
+def _pages_apart(media_type: str) -> bool:
+    from penstock.parsing.media_type import SLIDES_AND_SHEETS  # noqa: PLC0415  # see above
+
+    return media_type in SLIDES_AND_SHEETS
 
 
 def _own_read(setup: Setup, answers: BinaryIO) -> Read:
@@ -152,7 +160,7 @@ class _Document:
         self._tokens = 0
         self._page_count: int | None = None
 
-    def chunks(self, chunker: Chunker, file: BinaryIO, *, title: str) -> Iterator[NewChunk]:
+    def chunks(self, chunker: Chunker, file: BinaryIO, *, title: str, pages_apart: bool) -> Iterator[NewChunk]:
         """The Chunks, while the text goes to `file`. Raises `TooLarge` where that grows over the limit."""
 
         def write(text: str) -> None:
@@ -164,7 +172,7 @@ class _Document:
                     "raise PENSTOCK_PARSING_MAX_TEXT_MB or split the file."
                 )
 
-        for chunk in chunker.chunk(self._counted_blocks(), write=write, title=title):
+        for chunk in chunker.chunk(self._counted_blocks(), write=write, title=title, pages_apart=pages_apart):
             self._tokens += chunk.token_count
             yield chunk
 

@@ -43,6 +43,8 @@ RST = "text/x-rst"
 ORG = "text/x-org"
 LATEX = "application/x-latex"
 ASCIIDOC = "text/asciidoc"
+SLIDES_AND_SHEETS = frozenset({XLSX, XLSB, XLS, ODS, PPTX, PPT, ODP})
+"""Formats whose pages are wholes of their own: nothing goes on from one to the next."""
 PNG = "image/png"
 JPEG = "image/jpeg"
 TIFF = "image/tiff"
