@@ -27,6 +27,8 @@ FEW_CHARACTERS = 100
 """A page that has no more beside a large picture is a scan with a stamp, a page number or a fax header on it."""
 SCAN_SHARE = 0.5
 """Of the page that pictures cover. A figure in a text covers less, and a page with a photograph has a text."""
+FIGURE_SHARE = 0.05
+"""Of a page without any text: a smaller picture is an ornament, a larger one may be what the page says."""
 MOST_OBJECTS = 5000
 """Pictures of one page that are looked at. A scan in strips has hundreds."""
 FORMS_IN_FORMS = 5
@@ -68,11 +70,12 @@ def _recognised(
     page: pdfium.PdfPage, number: int, recogniser: Recogniser | NoRecogniser, *, has_text: bool
 ) -> Recognised:
     pictures = list(islice(_pictures(page), MOST_OBJECTS))
-    is_covered = sum(picture.share for picture in pictures) >= SCAN_SHARE
+    share = sum(picture.share for picture in pictures)
+    is_covered = share >= SCAN_SHARE
     if has_text and not is_covered:
         return NO_SCAN
     if isinstance(recogniser, NoRecogniser):
-        return Recognised((), was_read=not is_covered)
+        return Recognised((), was_read=share < (SCAN_SHARE if has_text else FIGURE_SHARE))
     if large := next((picture for picture in pictures if picture.pixels > MOST_PIXELS), None):
         return Recognised([_not_drawn(number, large)], was_read=False)
     with recogniser.page(number):
