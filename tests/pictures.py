@@ -63,10 +63,13 @@ def page_of_text(
     return page
 
 
-def scanned_pdf(pages: Sequence[tuple[Image.Image | None, str]], *, scale: float = 72 / DPI, turned: int = 0) -> bytes:
+def scanned_pdf(
+    pages: Sequence[tuple[Image.Image | None, str]], *, scale: float = 72 / DPI, turned: int = 0, side: float = 1
+) -> bytes:
     """A PDF by hand. Each page is a picture below a line of real text, either of which may be missing.
 
-    `scale` is points for each pixel; `turned` is by how many degrees a viewer has to turn the pages.
+    `scale` is points for each pixel of a picture that fills its page, as it does where `side`, its share of the page's
+    sides, is 1; `turned` is by how many degrees a viewer has to turn the pages.
     """
     objects: list[bytes] = []
 
@@ -84,7 +87,7 @@ def scanned_pdf(pages: Sequence[tuple[Image.Image | None, str]], *, scale: float
         if picture:
             how = "/Type /XObject /Subtype /Image /ColorSpace /DeviceGray /BitsPerComponent 8 /Filter /DCTDecode"
             drawn = f"/XObject << /I {add(f'{how} /Width {wide} /Height {high}', _jpeg(picture))} 0 R >>"
-            drawing = f"q {width} 0 0 {height} 0 0 cm /I Do Q {drawing}"
+            drawing = f"q {width * side} 0 0 {height * side} 0 0 cm /I Do Q {drawing}"
         contents = add("", drawing.encode())
         resources = f"/Resources << /Font << /F1 {font} 0 R >> {drawn} >>"
         box = f"/MediaBox [0 0 {width} {height}] /Rotate {turned}"

@@ -113,6 +113,15 @@ def test_scans_that_nothing_can_recognise_are_unread(tmp_path: Path) -> None:
     assert unread(tmp_path, mixed(), NO_LANGUAGE_DATA) == [2, 3]
 
 
+@pytest.mark.parametrize(("side", "pages"), [(0.35, [2]), (0.15, [])])
+def test_a_picture_on_a_page_without_text_is_unread_unless_it_is_small(
+    tmp_path: Path, side: float, pages: list[int]
+) -> None:
+    picture = page_of_text(["Drawn words."], size=SMALL)
+    content = scanned_pdf([(None, "Real words"), (picture, ""), (picture, "Received 2 May")], side=side)
+    assert unread(tmp_path, content, NO_LANGUAGE_DATA) == pages
+
+
 def test_recognised_scans_are_read(tmp_path: Path, recogniser: Recogniser) -> None:
     assert unread(tmp_path, mixed(), recogniser) == []
 
