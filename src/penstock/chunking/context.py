@@ -11,11 +11,10 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from penstock.chunking.tokens import TokenCounter
+from penstock.models import embedded_text
 
 SHARE = 4
 """A context takes at most one in so many of a Chunk's tokens: the passage itself must stay the larger part."""
-BETWEEN = "\n\n"
-"""As in `models.embedded_text`."""
 _KNOWN_CONTEXTS = 1024
 _SEPARATORS = re.compile(r"[_\s]+")
 _ENDING = re.compile(r"\.[A-Za-z0-9]{1,8}$")
@@ -68,7 +67,7 @@ class ContextMaker:
         shown = " > ".join(filter(None, (kept[place] for place in range(len(trail)))))
         if not (text := "\n".join(filter(None, (shown, columns)))):
             return NO_CONTEXT
-        return Context(text, self._counter.count(text + BETWEEN) + self._seam)
+        return Context(text, self._counter.count(embedded_text(text, "")) + self._seam)
 
     def _fitted(self, piece: str, most: int, room: int) -> tuple[str, int]:
         """`piece`, cut behind a word where it has more tokens than `most`, and the room that it leaves."""
