@@ -10,11 +10,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from penstock import failpoints
 from penstock.errors import InvalidSettings
 
 PREFIX = "PENSTOCK_"
 CLIENT_VARIABLES = frozenset({"PENSTOCK_URL", "PENSTOCK_DATA"})
 """Read by the command line itself, not by the services."""
+OTHER_VARIABLES = CLIENT_VARIABLES | {failpoints.VARIABLE}
+"""Ours, but no settings."""
 
 
 AUTO_LANGUAGE = "auto"
@@ -182,7 +185,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     Raises `InvalidSettings`, which names each wrong variable, its value (secrets masked) and what is allowed.
     """
     variables = os.environ if environment is None else environment
-    known = {variable for variable, _, _ in describe(Settings())} | CLIENT_VARIABLES
+    known = {variable for variable, _, _ in describe(Settings())} | OTHER_VARIABLES
     problems = [_unknown(name, known) for name in sorted(variables) if name.startswith(PREFIX) and name not in known]
     groups: dict[str, dict[str, str]] = {}
     for variable, (group, field) in _variables().items():

@@ -1,0 +1,48 @@
+"""Fail points: places between two durable operations where a process can be made to die, to prove that it may.
+
+A step calls `reach("step.what_is_durable_now")` right after each durable operation. That does nothing unless
+PENSTOCK_FAIL_POINTS names a folder when the process starts. Then the first process that reaches a point whose name
+is a file in that folder removes the file and kills itself with SIGKILL, as the kernel would: nothing is cleaned up,
+nothing is given back. `make chaos` lays the files there. Never switch it on where the files matter.
+
+`tests/unit/test_failpoints.py` reads the steps: a durable operation without its point fails there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+VARIABLE = "PENSTOCK_FAIL_POINTS"
+"""Names the folder. It is no setting: nobody who runs Penstock needs it, and it is read before the settings are."""
+
+FAIL_POINTS: Mapping[str, str] = MappingProxyType({})
+"""Every point, and what is durable at that moment."""
+
+
+def reach(name: str) -> None:
+    """Die here if somebody asked for it."""
+    if at_point is not None:
+        at_point(name)
+
+
+def dies_if_asked(folder: Path) -> Callable[[str], None]:
+    """What `reach` does while fail points are on: obeys the files in `folder`."""
+
+    def die_if_asked(name: str) -> None:
+        if name not in FAIL_POINTS:
+            raise LookupError(f"{name} is no fail point: declare it in penstock.failpoints.FAIL_POINTS.")
+        try:
+            (folder / name).unlink()  # of two processes at the same point, one succeeds
+        except FileNotFoundError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return die_if_asked
+
+
+at_point: Callable[[str], None] | None = dies_if_asked(Path(os.environ[VARIABLE])) if VARIABLE in os.environ else None
+"""Called with each name that is reached; None: fail points are off. A test may put a function of its own here."""
