@@ -21,7 +21,6 @@ from real_servers import redis_command, wait_until
 
 from penstock.errors import AlreadyRunning, DataFolderError, ModelUnavailable, PortTaken
 from penstock.local.data_folder import find_data_folder, is_locked, make_data_folder
-from penstock.local.part import restart_delay
 from penstock.local.run_state import RunState, read_state
 
 pytestmark = pytest.mark.slow
@@ -238,6 +237,19 @@ def test_deaf_worker_is_killed_after_its_drain_limit(start_up: StartUp) -> None:
     assert running.said("^ingester-1 +still at work after 5 s: killed")
 
 
+def test_part_that_was_ready_and_is_killed_soon_each_time_waits_two_seconds_at_most(start_up: StartUp) -> None:
+    running = start_up("--embedders", "0")
+    running.wait_for("^Penstock is ready")
+    for times in range(1, 5):
+        running.wait_for("^redis +ready in", times=times)
+        os.kill(running.pid("redis"), signal.SIGKILL)
+        running.wait_for("^redis +ended by SIGKILL; starting it again", times=times)
+    said = [line.partition("again ")[2].partition(",")[0] for line in running.said("^redis +ended")]
+    assert said == ["now", "in 0.5 s", "in 1 s", "in 2 s"], "it was ready for less than 5 s each time"
+    running.wait_for("^redis +ready in", times=5)
+    assert running.stop() == 0
+
+
 def test_role_that_cannot_start_ends_up_with_its_status_and_its_words(start_up: StartUp) -> None:
     status = ModelUnavailable.exit_status
     running = start_up(STUB_EMBEDDER=f"the model is not here {status}")
@@ -342,10 +354,6 @@ def test_detach_returns_when_ready_and_down_ends_it(tmp_path: Path) -> None:
 
 def test_down_on_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
     assert _down(tmp_path / "nothing") == (0, f"Penstock on {tmp_path / 'nothing'} does not run.\n")
-
-
-def test_restart_delay_begins_at_none_and_ends_at_15_seconds() -> None:
-    assert [restart_delay(deaths) for deaths in range(1, 8)] == [0, 1, 2, 4, 8, 15, 15]
 
 
 def test_supervisor_does_not_load_what_only_its_parts_need() -> None:

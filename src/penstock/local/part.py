@@ -20,7 +20,9 @@ from penstock.local.terminal import Terminal
 POLL_SECONDS = 0.05
 SLOW_SECONDS = 30.0
 STEADY_SECONDS = 60.0
-"""A part that ran this long may die again without being held for one that cannot live."""
+"""A part that tried for so long to become ready may die again without being held for one that cannot live."""
+BRIEF_SECONDS = 5.0
+"""What dies so soon after it was ready may die of what it does first: it waits a little, too."""
 MAX_START_DEATHS = 6
 SETUP_STATUSES = range(2, 8)
 """What a role exits with when this installation cannot start as it is: see SetupError in errors.py."""
@@ -55,9 +57,32 @@ class PartPlan:
     """The lines of its log that belong on the terminal as well."""
 
 
-def restart_delay(deaths: int) -> float:
-    """Seconds to wait after the given number of deaths in a row: none, 1, 2, 4, 8, then 15."""
-    return 0.0 if deaths <= 1 else min(2.0 ** (deaths - 2), 15.0)
+@dataclass(slots=True)
+class Deaths:
+    """The deaths of a part in a row, and how long to wait after each.
+
+    What worked and was killed starts again at once, however often that happens: who kills it is none
+    of its business. Only what dies of itself is held back.
+    """
+
+    unready: int = 0
+    """In a row, before the part was ready."""
+    brief: int = 0
+    """In a row, within `BRIEF_SECONDS` of being ready."""
+
+    def count(self, *, lived: float, ready_for: float | None) -> float:
+        """Count a death after `lived` seconds, of which ready for so many; return the seconds to wait."""
+        if ready_for is None:
+            self.unready = 1 if lived > STEADY_SECONDS else self.unready + 1
+            return _doubled(self.unready, first=1.0, most=15.0)
+        self.unready = 0
+        self.brief = self.brief + 1 if ready_for < BRIEF_SECONDS else 0
+        return _doubled(self.brief, first=0.5, most=2.0)
+
+
+def _doubled(deaths: int, *, first: float, most: float) -> float:
+    """None after the first death, then `first`, twice that, and so on up to `most`."""
+    return 0.0 if deaths <= 1 else min(first * 2.0 ** min(deaths - 2, 10), most)
 
 
 class Part:
@@ -84,7 +109,9 @@ class Part:
         self._said_ready = asyncio.Event()
         self._stopping = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
-        self._deaths = 0
+        self._ready_at: float | None = None
+        """Of this life of the part."""
+        self._deaths = Deaths()
 
     async def keep_running(self) -> None:
         """Run the part, and again whenever it ends, until `stop`. Raises `SetupError` when it cannot start at all."""
@@ -93,11 +120,11 @@ class Part:
             status = await self._run_once()
             if self._stopping.is_set():
                 break
-            if time.monotonic() - started > STEADY_SECONDS:
-                self._deaths = 0
-            self._deaths += 1
+            ended = time.monotonic()
+            ready_for = None if self._ready_at is None else ended - self._ready_at
+            delay = self._deaths.count(lived=ended - started, ready_for=ready_for)
             self._give_up_if_hopeless(status)
-            await self._pause(status)
+            await self._pause(status, delay)
         self._log.close()
 
     async def stop(self, running: asyncio.Task[None]) -> None:
@@ -135,6 +162,7 @@ class Part:
 
     async def _launch(self) -> tuple[asyncio.subprocess.Process, _Lines]:
         self._said_ready.clear()
+        self._ready_at = None
         # A pipe of our own: asyncio's would have `wait` last until grandchildren, too, have closed it.
         reading, writing = os.pipe()
         try:
@@ -170,6 +198,7 @@ class Part:
     async def _announce(self, pid: int) -> None:
         while not await self._is_ready_within(SLOW_SECONDS, pid):
             self._terminal.part(self.plan.name, f"not ready after {self._age():.0f} s, see {self._log.path}")
+        self._ready_at = time.monotonic()
         self._terminal.part(self.plan.name, f"ready in {self._age():.1f} s   {self.plan.detail}".rstrip())
         self.ready.set()
 
@@ -194,17 +223,16 @@ class Part:
         if self.ready.is_set():
             return
         is_final = self.plan.stage is not Stage.SERVER and status in SETUP_STATUSES
-        if is_final or self._deaths >= MAX_START_DEATHS:
-            tries = "" if is_final else f" ({self._deaths} tries)"
+        if is_final or self._deaths.unready >= MAX_START_DEATHS:
+            tries = "" if is_final else f" ({self._deaths.unready} tries)"
             error = SetupError(
                 f"{self.plan.name} does not start{tries}. The end of {self._log.path}:\n{self.last_lines()}"
             )
             error.exit_status = status if is_final else SetupError.exit_status
             raise error
 
-    async def _pause(self, status: int) -> None:
-        delay = restart_delay(self._deaths)
-        when = f"in {delay:.0f} s" if delay else "now"
+    async def _pause(self, status: int, delay: float) -> None:
+        when = f"in {delay:g} s" if delay else "now"
         self._terminal.part(self.plan.name, f"ended {_how(status)}; starting it again {when}, see {self._log.path}")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
