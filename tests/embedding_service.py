@@ -75,6 +75,9 @@ class EmbeddingService:
         self.script: deque[Behaviour] = deque()
         self.always: Behaviour = behave
         self.port = 0
+        self.answering = asyncio.Event()
+        """Cleared, requests are taken and wait."""
+        self.answering.set()
         self._conversations: set[asyncio.Task[None]] = set()
 
     @property
@@ -94,6 +97,7 @@ class EmbeddingService:
         try:
             while request := await _read(reader):
                 self.requests.append(request)
+                await self.answering.wait()
                 reply = (self.script.popleft() if self.script else self.always)(request)
                 if reply is None:
                     await reader.read()  # until the client gives up

@@ -131,7 +131,9 @@ async def _pieces(content: bytes) -> AsyncIterator[bytes]:
 
 
 @asynccontextmanager
-async def open_pipeline(database_url: str, redis_url: str, folder: Path, model: str) -> AsyncGenerator[Pipeline]:
+async def open_pipeline(
+    database_url: str, redis_url: str, folder: Path, model: str, **variables: str
+) -> AsyncGenerator[Pipeline]:
     settings = load_settings(
         {
             "PENSTOCK_DATABASE_URL": database_url,
@@ -140,6 +142,7 @@ async def open_pipeline(database_url: str, redis_url: str, folder: Path, model: 
             "PENSTOCK_EMBEDDING_MODEL": model,
             "PENSTOCK_PARSING_CHILDREN": "1",
         }
+        | variables
     )
     async with (
         open_services(settings, role="test") as services,

@@ -172,6 +172,26 @@ class TestRefusals:
         assert answered([embedded[n] for n in good], [texts[n] for n in good])
         assert len(service.requests) < 25  # one by one it would be 34
 
+    async def test_an_internal_error_of_one_text_is_isolated(
+        self, service: EmbeddingService, engine: OpenAiEngine
+    ) -> None:
+        """text-embeddings-inference and Ollama answer 500 where the model trips over a text."""
+        broken = Reply({"error": "input length exceeds the context length"}, 500)
+        service.always = lambda request: broken if "long" in request.texts else behave(request)
+        embedded = await engine.embed_documents(["a", "b", "long", "c"])
+        assert isinstance(embedded[2], EmbeddingRefused)
+        assert "exceeds the context length" in str(embedded[2])
+        assert answered([embedded[n] for n in (0, 1, 3)], ["a", "b", "c"])
+
+    async def test_a_service_that_breaks_down_during_the_search_blames_no_text(
+        self, service: EmbeddingService, engine: OpenAiEngine
+    ) -> None:
+        broken = Reply({"error": "out of memory"}, 500)
+        service.script += [always(broken), behave]
+        service.always = always(broken)
+        with pytest.raises(ServiceUnavailable, match="rejects every text: out of memory"):
+            await engine.embed_documents(["a", "b"])
+
     async def test_one_text_alone(self, engine: OpenAiEngine) -> None:
         [refused] = await engine.embed_documents([POISON])
         assert isinstance(refused, EmbeddingRefused)

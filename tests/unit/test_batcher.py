@@ -251,11 +251,77 @@ async def test_a_caller_that_leaves_late_does_not_take_a_newer_caller_s_text(
 
 
 async def test_an_engine_that_loses_a_text_is_an_error_not_a_hang(engine: HandEngine, batcher: Batcher) -> None:
-    asked = ask(batcher, "a", "b")
+    asked = ask(batcher, "a")
     await engine.until_calls(1)
-    engine.answer(0, [vector_of("a")])
-    with pytest.raises(RuntimeError, match="2 texts with 1"):
+    engine.answer(0, [])
+    with pytest.raises(RuntimeError, match="1 texts with 0"):
         await asked
+
+
+class TripsOver(HandEngine):
+    """An engine that fails as a whole when some texts are in the batch."""
+
+    def __init__(self, *poison: str, away_after: int = 1000) -> None:
+        super().__init__()
+        self.poison = poison
+        self.away_after = away_after
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Embedded]:
+        self.calls.append(list(texts))
+        if len(self.calls) > self.away_after:
+            raise ServiceUnavailable("away")
+        for text in texts:
+            if text in self.poison:
+                raise FloatingPointError(text)
+        return [vector_of(text) for text in texts]
+
+
+class TestATextThatTheEngineTripsOver:
+    async def test_costs_only_who_asked_for_it(self) -> None:
+        engine = TripsOver("bad3", "bad9")
+        batcher = Batcher(engine, batch_tokens=10_000)
+        texts = [f"{'bad' if n in (3, 9) else 'good'}{n}" for n in range(32)]
+        busy = ask(batcher, "busy")  # so that all others wait for one batch
+        asked = [ask(batcher, text) for text in texts]
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert await busy == [vector_of("busy")]
+        for text, outcome in zip(texts, outcomes, strict=True):
+            if text.startswith("bad"):
+                assert isinstance(outcome, FloatingPointError)
+                assert str(outcome) == text
+            else:
+                assert outcome == [vector_of(text)]
+        assert sorted(engine.calls[1]) == sorted(texts)
+        assert len(engine.calls) < 22, "halved, not one by one"
+        assert batcher.counts.failed_batches == 1
+
+    async def test_of_a_caller_with_others_is_his_error(self) -> None:
+        batcher = Batcher(TripsOver("bad"), batch_tokens=10_000)
+        mine, others = ask(batcher, "a", "bad", "b"), ask(batcher, "a", "c")
+        with pytest.raises(FloatingPointError):
+            await mine
+        assert await others == [vector_of("a"), vector_of("c")]
+
+    async def test_while_the_service_goes_away_blames_nobody(self) -> None:
+        engine = TripsOver("bad", away_after=3)
+        batcher = Batcher(engine, batch_tokens=10_000)
+        busy = ask(batcher, "busy")
+        asked = [ask(batcher, text) for text in ("a", "b", "c", "bad")]
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert engine.calls == [["busy"], ["a", "b", "c", "bad"], ["a", "b"], ["c", "bad"]]
+        assert await busy == [vector_of("busy")]
+        assert [type(outcome) for outcome in outcomes] == [ServiceUnavailable] * 4
+
+    async def test_closing_while_it_is_looked_for_ends_the_search(self, engine: HandEngine) -> None:
+        batcher = Batcher(engine, batch_tokens=10_000)
+        asked = ask(batcher, "a", "b")
+        await engine.until_calls(1)
+        engine.fail(0, FloatingPointError())
+        await engine.until_calls(2)
+        await batcher.close()
+        with pytest.raises(ServiceUnavailable, match="closed"):
+            await asked
+        assert engine.calls == [["a", "b"], ["a"]]
 
 
 async def test_no_texts_need_no_engine(engine: HandEngine, batcher: Batcher) -> None:

@@ -6,6 +6,9 @@
 
 Nothing waits for a batch to fill: whenever the engine has a call to spare, it gets what is there, so
 a lone text goes at once and a flood goes in full batches. After text-embeddings-inference's queue.
+
+A call that fails for a reason nobody foresaw is halved until the texts at fault are known: only who
+asked for those gets the error.
 """
 
 from __future__ import annotations
@@ -59,6 +62,16 @@ class BatcherCounts:
     waiting_tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A text on which the engine itself fails, and how."""
+
+    error: Exception
+
+
+_Outcome = Embedded | _Failed
+
+
 @dataclass(slots=True)
 class _Job:
     """One text of the pool, and how many callers want it."""
@@ -78,7 +91,7 @@ class Batcher:
         self._waiting: dict[str, _Job] = {}
         """By text, oldest first."""
         self._running: dict[str, _Job] = {}
-        self._calls: set[asyncio.Task[list[Embedded]]] = set()
+        self._calls: set[asyncio.Task[list[_Outcome]]] = set()
         self._counts = BatcherCounts()
 
     @property
@@ -89,8 +102,9 @@ class Batcher:
     async def embed(self, texts: Sequence[str], token_counts: Sequence[int]) -> list[Embedded]:
         """What became of each text, in the order given.
 
-        Raises what the engine raised for a batch with one of these texts in it; other callers' batches
-        go on. A caller that is cancelled takes back its texts, except those that others want too.
+        Raises what the engine raised for one of these texts, or `ServiceUnavailable` for a batch with one
+        of them in it; other callers' texts go on. A caller that is cancelled takes back its texts, except
+        those that others want too.
         """
         jobs = [self._enter(text, tokens) for text, tokens in zip(texts, token_counts, strict=True)]
         self._start_calls()
@@ -134,20 +148,31 @@ class Batcher:
         self._calls.add(call)
         call.add_done_callback(partial(self._finish_call, jobs, time.perf_counter()))
 
-    async def _embed(self, texts: list[str]) -> list[Embedded]:
-        embedded = await self._engine.embed_documents(texts)
-        if len(embedded) != len(texts):
-            raise RuntimeError(f"the engine answered {len(texts)} texts with {len(embedded)} vectors")
-        return embedded
+    async def _embed(self, texts: list[str]) -> list[_Outcome]:
+        """What became of each text; raises what is the fault of none of them."""
+        try:
+            embedded = await self._engine.embed_documents(texts)
+            if len(embedded) != len(texts):
+                raise RuntimeError(f"the engine answered {len(texts)} texts with {len(embedded)} vectors")
+        except ServiceUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever an engine trips over, it may be one text's fault
+            if len(texts) == 1:
+                return [_Failed(error)]
+            middle = len(texts) // 2
+            return [*await self._embed(texts[:middle]), *await self._embed(texts[middle:])]
+        return [*embedded]
 
-    def _finish_call(self, jobs: list[_Job], started: float, call: asyncio.Task[list[Embedded]]) -> None:
+    def _finish_call(self, jobs: list[_Job], started: float, call: asyncio.Task[list[_Outcome]]) -> None:
         self._calls.discard(call)
         for job in jobs:
             del self._running[job.pending.text]
         failure = ServiceUnavailable("The embedding engine was closed") if call.cancelled() else call.exception()
-        self._count(jobs, seconds=time.perf_counter() - started, failed=failure is not None)
+        outcomes = [] if failure else call.result()
+        failed = failure is not None or any(isinstance(outcome, _Failed) for outcome in outcomes)
+        self._count(jobs, seconds=time.perf_counter() - started, failed=failed)
         if failure is None:
-            _settle(jobs, call.result())
+            _settle(jobs, outcomes)
         else:
             _fail(jobs, failure)
         self._start_calls()
@@ -176,9 +201,12 @@ async def _outcomes(jobs: list[_Job]) -> list[Embedded]:
     return [job.outcome.result() for job in jobs]
 
 
-def _settle(jobs: list[_Job], embedded: list[Embedded]) -> None:
-    for job, outcome in zip(jobs, embedded, strict=True):
-        job.outcome.set_result(outcome)
+def _settle(jobs: list[_Job], outcomes: list[_Outcome]) -> None:
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if isinstance(outcome, _Failed):
+            _fail([job], outcome.error)
+        else:
+            job.outcome.set_result(outcome)
 
 
 def _fail(jobs: Iterable[_Job], failure: BaseException) -> None:

@@ -100,9 +100,10 @@ class OpenAiEngine:
         try:
             return await self._service.embed(texts, dimensions=self._dimensions)
         except Rejected as rejection:
-            if len(texts) == 1:
-                return [EmbeddingRefused(f"The embedding service refuses a text of the file: {rejection}")]
-            return await self._sift(texts)
+            if len(texts) > 1:
+                return await self._sift(texts)
+            await _measure(self._service)  # it may have broken down meanwhile, and a refusal is for good
+            return [EmbeddingRefused(f"The embedding service refuses a text of the file: {rejection}")]
 
 
 class _Service:
