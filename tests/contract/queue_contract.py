@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, IngestRequest
+from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, EmbedRequest, IngestRequest
 from penstock.queues.port import Bury, Delivery, Done, Queues, Retry, Verdict
 
 LEASE = 1.0
@@ -240,6 +240,34 @@ class QueueContract:
         assert await queues.drop(INGEST_QUEUE, dead.dead_letter_id) == dead
         assert await queues.drop(INGEST_QUEUE, dead.dead_letter_id) is None
         assert (await queues.depths())[INGEST_QUEUE].dead_letters == 0
+
+    async def test_the_files_on_a_queue_are_those_of_every_message_that_is_not_done(
+        self, open_queues: OpenQueues
+    ) -> None:
+        queues = await open_queues("worker")
+        assert await queues.files_on(INGEST_QUEUE) == frozenset()
+        await queues.publish(INGEST_QUEUE, [request(n) for n in range(1, 4)])
+        everything = frozenset(UUID(int=n) for n in range(1, 4))
+        assert await queues.files_on(INGEST_QUEUE) == everything
+        recorder = Recorder(gate=asyncio.Event(), verdicts=[Bury("gave_up", "x"), Retry(0.8)])
+        async with consuming(queues, recorder, concurrency=1):
+            await eventually(lambda: recorder.seen)
+            assert await queues.files_on(INGEST_QUEUE) == everything, "also what is in a worker's hands"
+            assert recorder.gate is not None
+            recorder.gate.set()
+            await eventually(lambda: len(recorder.seen) == 3)
+            assert UUID(int=2) in (await queues.files_on(INGEST_QUEUE) or ()), "also what waits to be tried again"
+            await eventually_async(lambda: _empty(queues))
+        assert await queues.files_on(INGEST_QUEUE) == frozenset(), "not what is done, nor a dead letter"
+
+    async def test_the_files_of_a_queue_of_many_pages(self, open_queues: OpenQueues) -> None:
+        queues = await open_queues("api")
+        chunks = tuple(uuid4() for _ in range(64))
+        await queues.publish(
+            EMBEDDING_QUEUE,
+            [EmbedRequest(file_id=UUID(int=n // 2), generation=1, chunk_ids=chunks) for n in range(1_100)],
+        )
+        assert await queues.files_on(EMBEDDING_QUEUE) == frozenset(UUID(int=n) for n in range(550))
 
     async def test_depths_tell_waiting_from_in_flight(self, open_queues: OpenQueues) -> None:
         queues = await open_queues("worker")

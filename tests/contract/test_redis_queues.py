@@ -16,6 +16,7 @@ from real_servers import RunningServer, installed_redis, redis_command, redis_in
 
 from penstock.errors import ServiceUnavailable
 from penstock.models import INGEST_QUEUE
+from penstock.queues import redis_messages
 from penstock.queues.port import Queues, Retry
 from penstock.queues.redis import RedisQueues
 from penstock.settings import QueueSettings
@@ -161,6 +162,18 @@ async def test_messages_carry_ids_only(redis_url: str) -> None:
     (body,) = fields.values()
     assert b'{"version":1,"file_id":"00000000-0000-0000-0000-000000000005","generation":1}' in body
     assert len(body) < 400
+    await queues.close()
+
+
+async def test_nobody_is_told_the_files_of_an_endless_queue(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_messages, "MOST_READ", 4)
+    queues = queues_at(redis_url, "api")
+    await queues.open()
+    redis_command(redis_url, "XADD", INGEST_QUEUE, "*", "odd", "field")
+    await queues.publish(INGEST_QUEUE, [request(n) for n in range(3)])
+    assert await queues.files_on(INGEST_QUEUE) == {request(n).file_id for n in range(3)}
+    await queues.publish(INGEST_QUEUE, [request(3)])
+    assert await queues.files_on(INGEST_QUEUE) is None
     await queues.close()
 
 

@@ -111,6 +111,9 @@ class ListedQueues:
             for queue in (INGEST_QUEUE, EMBEDDING_QUEUE)
         }
 
+    async def files_on(self, queue: str) -> frozenset[UUID] | None:
+        return frozenset(message.file_id for message in self.messages.get(queue, []))
+
     async def dead_letters(self, queue: str, *, limit: int = 100, after: str | None = None) -> list[DeadLetter]:
         return []
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from penstock.models import DeadLetter, Message, QueueDepth
 
@@ -71,6 +72,13 @@ class Queues(Protocol):
 
     async def depths(self) -> dict[str, QueueDepth]:
         """What is on each queue. Raises `ServiceUnavailable`."""
+        ...
+
+    async def files_on(self, queue: str) -> frozenset[UUID] | None:
+        """The Files that the messages of this queue are about: waiting, to be tried again, or in a worker's hands.
+
+        None where the broker cannot tell, or not of so many. Raises `ServiceUnavailable`.
+        """
         ...
 
     async def dead_letters(self, queue: str, *, limit: int = 100, after: str | None = None) -> list[DeadLetter]:

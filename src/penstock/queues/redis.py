@@ -19,6 +19,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
 from faststream.redis import RedisBroker
@@ -29,6 +30,7 @@ from penstock.errors import InvalidRequest, ServiceUnavailable
 from penstock.models import MESSAGE_TYPES, QUEUES, DeadLetter, Message, QueueDepth
 from penstock.queues.port import Handler
 from penstock.queues.redis_leases import GROUP, RETURNED, Leases, dead_letters_of, published_at
+from penstock.queues.redis_messages import files_on
 from penstock.queues.redis_session import Session
 from penstock.queues.waiting import wait
 from penstock.settings import QueueSettings
@@ -109,6 +111,10 @@ class RedisQueues:
         """Messages in the hands of workers: those that wait to be delivered again are in nobody's."""
         summary: dict[str, Any] = await self._client.xpending(queue, GROUP)
         return sum(held["pending"] for held in summary["consumers"] if held["name"] != RETURNED.encode())
+
+    async def files_on(self, queue: str) -> frozenset[UUID] | None:
+        async with _translated():
+            return await files_on(self._client, queue)
 
     async def dead_letters(self, queue: str, *, limit: int = 100, after: str | None = None) -> list[DeadLetter]:
         if after and not ENTRY_ID.fullmatch(after):
