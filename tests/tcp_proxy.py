@@ -1,129 +1,147 @@
-"""A network that a test can cut, stall and slow: a TCP port in front of a server's port or Unix socket."""
+"""A network that a test may cut, stall and slow down: a TCP proxy in front of one server."""
 
 from __future__ import annotations
 
 import socket
+import struct
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
 
-Target = tuple[str, int] | str
-"""Host and port, or the path of a Unix socket."""
-PIECE = 64 * 1024
+PIECE_BYTES = 64 * 1024
+RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER: a close sends RST, as a machine does that lost its connections."""
+
+Target = tuple[str, int] | Path
+"""Host and port, or a Unix socket."""
 
 
 class TcpProxy:
-    """Forwards connections from `127.0.0.1:port` to `target`. Use `tcp_proxy()`, which closes it."""
+    """Forwards connections of a port on the loopback interface to `target`. Threads, so that no event loop is in it."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
-        self._lock = threading.Lock()
-        self._connections: set[socket.socket] = set()
-        self._flowing = threading.Event()
-        self._flowing.set()
-        self._refusing = False
-        self._delay = 0.0
-        self._closed = threading.Event()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._changed = threading.Condition()
+        self._open = set[socket.socket]()
+        self._is_cut = False
+        self._is_stalled = False
+        self._seconds = 0.0
+        self._closed = False
+        threading.Thread(target=self._accept, name=f"proxy-{self.port}", daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def cut(self) -> None:
-        """Close every connection, and each new one at once, until `heal`."""
-        with self._lock:
-            self._refusing = True
-            connections, self._connections = self._connections, set()
-        for connection in connections:
-            _shut(connection)
+        """Reset all connections, and each new one, until `heal`."""
+        self._become(is_cut=True)
+        self._reset_all()
 
     def stall(self) -> None:
-        """Forward nothing, close nothing, say nothing: a black hole, until `heal`. What was sent arrives then."""
-        self._flowing.clear()
+        """Forward nothing until `heal`; connections stay open, and new ones are taken: a black hole."""
+        self._become(is_stalled=True)
 
     def slow(self, seconds: float) -> None:
-        """Hold back every piece of data for so long, each way."""
-        self._delay = seconds
+        """Hold back every piece for so long, until `heal`."""
+        self._become(seconds=seconds)
 
     def heal(self) -> None:
-        """A good network again."""
-        self._refusing, self._delay = False, 0.0
-        self._flowing.set()
+        """Forward as if nothing had been."""
+        self._become()
 
     @property
     def connections(self) -> int:
-        """Those that are open now."""
-        with self._lock:
-            return len(self._connections) // 2
+        """Connections that clients hold open now."""
+        with self._changed:
+            return len(self._open) // 2
 
     def close(self) -> None:
-        self._closed.set()
-        _shut(self._listener)
+        self._closed = True
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self.cut()
-        self._flowing.set()
+        self.heal()
+        self._reset_all()
+
+    def _become(self, *, is_cut: bool = False, is_stalled: bool = False, seconds: float = 0.0) -> None:
+        with self._changed:
+            self._is_cut, self._is_stalled, self._seconds = is_cut, is_stalled, seconds
+            self._changed.notify_all()
+
+    def _reset_all(self) -> None:
+        with self._changed:
+            for end in self._open:
+                with suppress(OSError):
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                    end.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads from it, which closes it
 
     def _accept(self) -> None:
-        while True:
+        while not self._closed:
             try:
-                near, _ = self._listener.accept()
+                client, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
-    def _connect(self, near: socket.socket) -> None:
-        self._flowing.wait()
-        far: socket.socket | None = None
-        if not self._refusing:
+    def _serve(self, client: socket.socket) -> None:
+        with client:
+            if self._is_cut or not self._wait_while_stalled():
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                return
+            try:
+                server = self._connect()
+            except OSError:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                return
+            with server:
+                self._join(client, server)
+
+    def _connect(self) -> socket.socket:
+        if isinstance(self._target, Path):
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(str(self._target))
+            return server
+        return socket.create_connection(self._target)
+
+    def _join(self, client: socket.socket, server: socket.socket) -> None:
+        with self._changed:
+            self._open |= {client, server}
+        if self._is_cut:
+            self._reset_all()
+        for end in (client, server):
             with suppress(OSError):
-                far = _connected(self._target)
-        if far is None:
-            near.close()
-            return
-        with self._lock:
-            refused = self._refusing
-            if not refused:
-                self._connections |= {near, far}
-        if refused:
-            _shut(near)
-            _shut(far)
-        back = threading.Thread(target=self._pump, args=(far, near), daemon=True)
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        back = threading.Thread(target=self._pump, args=(server, client), daemon=True)
         back.start()
-        self._pump(near, far)
+        self._pump(client, server)
         back.join()
-        with self._lock:
-            self._connections -= {near, far}
-        near.close()
-        far.close()
+        with self._changed:
+            self._open -= {client, server}
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while piece := source.recv(PIECE):
-                self._closed.wait(self._delay)
-                self._flowing.wait()
+        """Forward one direction until it ends, then tell the other side."""
+        try:
+            while piece := source.recv(PIECE_BYTES):
+                if not self._wait_while_stalled():
+                    break
+                if self._seconds:
+                    time.sleep(self._seconds)
                 sink.sendall(piece)
-        self._flowing.wait()
-        _shut(source)
-        _shut(sink)
+        except OSError:
+            with suppress(OSError):
+                source.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
 
-
-@contextmanager
-def tcp_proxy(target: Target) -> Generator[TcpProxy]:
-    """A proxy in front of `target` for the length of the block."""
-    proxy = TcpProxy(target)
-    try:
-        yield proxy
-    finally:
-        proxy.close()
-
-
-def _connected(target: Target) -> socket.socket:
-    if isinstance(target, tuple):
-        return socket.create_connection(target)
-    far = socket.socket(socket.AF_UNIX)
-    far.connect(target)
-    return far
-
-
-def _shut(connection: socket.socket) -> None:
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
+    def _wait_while_stalled(self) -> bool:
+        """Whether the connection is still wanted afterwards."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_stalled or self._is_cut or self._closed)
+            return not (self._is_cut or self._closed)
