@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import anyio.to_thread
 
@@ -27,6 +26,7 @@ from penstock.parsing.pool import ParserPool
 from penstock.queues.port import Queues
 from penstock.queues.redis import RedisQueues
 from penstock.settings import AUTO_LANGUAGE, QueueSettings, Settings
+from penstock.work_folders import work_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +113,11 @@ async def open_embedding(services: Services) -> AsyncGenerator[Embedding]:
 @asynccontextmanager
 async def open_parser(services: Services) -> AsyncGenerator[tuple[ParserPool, Path]]:
     """Warm parser children, and the folder they and their files live in; both go with the block."""
-    with TemporaryDirectory(prefix="penstock-", ignore_cleanup_errors=True) as folder:
+    with work_folder("ingester") as folder:
         chunks = await anyio.to_thread.run_sync(recipe, services.settings)
-        pool = ParserPool(services.settings.parsing, chunks, Path(folder))
+        pool = ParserPool(services.settings.parsing, chunks, folder)
         await pool.start()
         try:
-            yield pool, Path(folder)
+            yield pool, folder
         finally:
             await pool.close()

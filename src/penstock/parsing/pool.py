@@ -17,7 +17,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import structlog
 
@@ -46,6 +45,7 @@ from penstock.parsing.frames import (
 from penstock.parsing.process import CHILD_COMMAND, ChildProcess
 from penstock.processors import available_processors
 from penstock.settings import ParsingSettings
+from penstock.work_folders import work_folder
 
 log = structlog.get_logger()
 
@@ -105,7 +105,7 @@ class ParserPool:
         )
         self._command = command
         self._given_folder = folder
-        self._own_folder: TemporaryDirectory[str] | None = None
+        self._own_folder = contextlib.ExitStack()
         self._seats: list[_Seat] = []
         self._free: asyncio.Queue[_Seat] = asyncio.Queue()
 
@@ -129,14 +129,12 @@ class ParserPool:
         """Kill the children, whatever they do, and delete their folders."""
         await asyncio.gather(*(seat.close() for seat in self._seats))
         self._seats = []
-        if self._own_folder is not None:
-            self._own_folder.cleanup()
+        self._own_folder.close()
 
     def _folder(self) -> Path:
         if self._given_folder is not None:
             return self._given_folder.absolute()
-        self._own_folder = TemporaryDirectory(prefix="penstock-parsing-")
-        return Path(self._own_folder.name)
+        return self._own_folder.enter_context(work_folder("parsing"))
 
     @asynccontextmanager
     async def parse(self, path: Path, *, name: str, text_path: Path) -> AsyncGenerator[Parse]:

@@ -1,0 +1,91 @@
+"""Folders for files that a process works on: gone with it, and where it was killed, with the next one's start.
+
+The folder itself is locked (`flock`) for as long as its process lives; the kernel gives the lock back however the
+process ends. So a folder of ours whose lock is free belongs to nobody any more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger()
+
+_NAME = re.compile(r"penstock-[a-z]+-[a-z0-9_]{8}")
+
+
+@contextmanager
+def work_folder(role: str) -> Generator[Path]:
+    """A private folder in the system's temporary one, deleted with the block; those of the dead are deleted first."""
+    delete_abandoned_folders()
+    folder, lock = _make_locked(role)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def delete_abandoned_folders() -> int:
+    """Delete our folders of processes that are dead, and return their number. Those of other users are left alone."""
+    parent = Path(tempfile.gettempdir())
+    return sum(_delete_if_abandoned(entry) for entry in parent.iterdir() if _NAME.fullmatch(entry.name))
+
+
+def _make_locked(role: str) -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f"penstock-{role}-"))
+        lock = _open(folder)
+        if lock is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if _is_still(folder, lock):
+                return folder, lock
+            os.close(lock)  # another process took it for abandoned before it was locked
+
+
+def _delete_if_abandoned(folder: Path) -> bool:
+    lock = _open(folder)
+    if lock is None:
+        return False
+    try:
+        if os.fstat(lock).st_uid != os.geteuid():
+            return False
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_still(folder, lock):
+            return False
+        shutil.rmtree(folder)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        log.warning("the folder of a dead process cannot be deleted", folder=str(folder), reason=error.strerror)
+        return False
+    finally:
+        os.close(lock)
+    log.info("deleted the folder of a dead process", folder=str(folder))
+    return True
+
+
+def _open(folder: Path) -> int | None:
+    """A descriptor that children do not inherit; None for what is gone, a link, or closed to us."""
+    try:
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+def _is_still(folder: Path, lock: int) -> bool:
+    """Whether the name still means the folder that is locked."""
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return False
+    locked = os.fstat(lock)
+    return (found.st_dev, found.st_ino) == (locked.st_dev, locked.st_ino)
