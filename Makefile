@@ -6,7 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 # As pip does: behind a company's proxy only the system knows its certificate.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: help demo check test lint types contracts fast bench fidelity retrieval fuzz lock format clean
+.PHONY: help demo check test lint types contracts fast bench chaos fidelity retrieval fuzz lock format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,13 @@ ROUNDS ?= 200
 fuzz: .venv/installed  ## read thousands of damaged files of every format (ROUNDS of each, SEED to repeat)
 	$(BIN)/python benchmarks/fuzz.py --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python benchmarks/fuzz.py --rounds $(ROUNDS)0 --plain $(if $(SEED),--seed $(SEED))
+
+# What is broken, when and on which files follows from the seed, which is printed: make chaos SEED=1732500000 repeats a run.
+MINUTES ?= 30
+FILES ?= 1000
+FAULTS ?= 500
+chaos: .venv/installed  ## break a running Penstock FAULTS times and count what is lost: docs/reliability.md (45 minutes)
+	PYTHONPATH=tests $(BIN)/python -m chaos --minutes $(MINUTES) --files $(FILES) --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
 
 readers: .venv/installed programs-to-compare  ## our readers beside others on the test corpora: docs/readers.md
 	PYTHONPATH=benchmarks $(BIN)/python -m fidelity.compare

@@ -1,0 +1,55 @@
+"""`make chaos`: the long run, and the page that tells what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from chaos.corpus import documents
+from chaos.measures import flush_in_the_middle, hostile_beside_good, newcomer_beside_bulk
+from chaos.report import Asked, Section, write
+from chaos.run import Order, run
+from chaos.site import Plan
+
+MEASURES = (flush_in_the_middle, hostile_beside_good, newcomer_beside_bulk)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="chaos", description="Break a running Penstock and count what is lost.")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="repeats a run")
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--faults", type=int, default=500)
+    parser.add_argument("--no-measures", action="store_true", help="the table alone")
+    asked = parser.parse_args()
+    say(f"seed {asked.seed}")
+    order = Order(
+        seed=asked.seed,
+        documents=documents(asked.seed, asked.files),
+        faults=asked.faults,
+        plan=Plan(),
+        minutes=asked.minutes,
+    )
+    sections: list[Section] = []
+    with tempfile.TemporaryDirectory(prefix="chaos-") as root:
+        Path(root).chmod(0o755)
+        result = run(order, Path(root), say)
+        for measure in () if asked.no_measures else MEASURES:
+            sections.append(measure(Path(root) / measure.__name__, Plan()))
+            say(sections[-1].text)
+    write(result, Asked(asked.files, asked.faults, asked.minutes), sections)
+    problems = result.problems + [section.problem for section in sections if section.problem]
+    for problem in problems:
+        say(problem)
+    return 1 if problems else 0
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

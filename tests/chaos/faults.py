@@ -1,0 +1,426 @@
+"""The faults: what each does to a running installation. `inject` returns when the fault is over."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from real_servers import wait_until
+
+from chaos.client import Client
+from chaos.ledger import Ledger
+from chaos.site import SERVICES, Site
+from chaos.takeover import Takeovers
+from penstock.failpoints import FAIL_POINTS
+from penstock.models import QUEUES
+from penstock.queues.redis_leases import GROUP, dead_letters_of
+
+HOUR = 3600.0
+SUPPLY_SECONDS = 15.0
+
+
+@dataclass
+class Scene:
+    """What a fault may touch."""
+
+    site: Site
+    client: Client
+    ledger: Ledger
+    takeovers: Takeovers
+    chance: random.Random
+    outage_seconds: float = 3.0
+    """The longest that something is away or slow."""
+    unreached: set[str] = field(default_factory=set[str])
+    """Fail points that nothing reached while they were on."""
+    turn: int = 0
+
+    def next_of(self, things: Sequence[str]) -> str:
+        """One after the other, so that each has its turn."""
+        self.turn += 1
+        return things[self.turn % len(things)]
+
+    def outage(self) -> None:
+        """For as long as something is away."""
+        time.sleep(self.chance.uniform(0.3, 1) * self.outage_seconds)
+
+    def busy_worker(self, workers: Sequence[str], seconds: float = 2.0) -> str:
+        """One of these that holds messages, or, where none comes to hold any, just one."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            busy = [name for name in workers if self.takeovers.held_by(self.site.pid(name)).left]
+            if busy:
+                return self.chance.choice(busy)
+            time.sleep(0.02)
+        return self.chance.choice(workers)
+
+    def workers(self, role: str) -> list[str]:
+        return [name for name in self.site.workers if name.startswith(role)]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way in which things go wrong."""
+
+    name: str
+    inject: Callable[[Scene], bool]
+    """Returns whether there was anything to break; only then it counts."""
+    weight: float = 1.0
+    """How often, compared with the others."""
+    possible: Callable[[Site], bool] = lambda _: True
+    needs: str = ""
+    """What is missing where it is not possible."""
+    at_once: int = 1
+    """How many of it run beside each other: those that take long."""
+
+
+# Processes that die
+
+
+def kill_api(scene: Scene) -> bool:
+    former = scene.site.pid("api")
+    killed = scene.site.kill("api")
+    scene.site.await_restart("api", former)
+    scene.site.await_ready()
+    return bool(killed)
+
+
+def kill_worker(role: str) -> Callable[[Scene], bool]:
+    def inject(scene: Scene) -> bool:
+        return hit_worker(scene, scene.busy_worker(scene.workers(role)), f"kill -9 of an {role.capitalize()}")
+
+    return inject
+
+
+def hit_worker(scene: Scene, part: str, fault: str) -> bool:
+    pid = scene.site.pid(part)
+    held = scene.takeovers.held_by(pid)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        scene.takeovers.watch(fault, held)
+        scene.site.await_restart(part, pid)
+        return True
+    return False
+
+
+def kill_child(module: str) -> Callable[[Scene], bool]:
+    def inject(scene: Scene) -> bool:
+        for child in scene.chance.sample(found := scene.site.children(module), len(found)):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+                return True
+        return False
+
+    return inject
+
+
+def kill_supervisor(scene: Scene) -> bool:
+    """Its parts end with it; `penstock up` starts all again."""
+    site = scene.site
+    for part in site.workers:
+        scene.takeovers.watch("kill -9 of the supervisor", scene.takeovers.held_by(site.pid(part)))
+    killed = site.kill("supervisor")
+    site.up()
+    return bool(killed)
+
+
+def reach_fail_point(scene: Scene) -> bool:
+    """Every point in turn: whoever reaches it dies there."""
+    name = scene.next_of(sorted(FAIL_POINTS))
+    asked = scene.site.fail_points / name
+    asked.touch()
+    with supply(scene) as supplied:
+        deadline = time.monotonic() + SUPPLY_SECONDS
+        while asked.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        supplied.set()
+    with suppress(FileNotFoundError):
+        asked.unlink()
+        scene.unreached.add(name)
+        return False
+    scene.unreached.discard(name)
+    scene.site.await_ready()
+    return True
+
+
+@contextmanager
+def supply(scene: Scene) -> Generator[threading.Event]:
+    """Deletes, re-ingests, dead letters that come and go: what the steps besides the usual ones need to run."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            change_a_file(scene)
+            for letter in scene.client.dead_letters()[:1]:
+                scene.client.replay(letter)
+
+    thread = threading.Thread(target=work, name="supply", daemon=True)
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join()
+
+
+def stop_and_continue(scene: Scene) -> bool:
+    """SIGSTOP for longer than the lease: the sleeper's messages go to others, and its late writes change nothing."""
+    part = scene.busy_worker(scene.workers(scene.next_of(("ingester", "embedder"))))
+    pid = scene.site.pid(part)
+    held = scene.takeovers.held_by(pid)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+        scene.takeovers.watch("SIGSTOP for longer than the lease, then SIGCONT", held)
+        time.sleep(scene.site.plan.lease_seconds + scene.chance.uniform(1, 3))
+        os.kill(pid, signal.SIGCONT)
+        return True
+    return False
+
+
+def rolling_restart(scene: Scene) -> bool:
+    """SIGTERM to each Worker in turn; the next one when the one before works again."""
+    for part in scene.site.workers:
+        pid = scene.site.pid(part)
+        held = scene.takeovers.held_by(pid)
+        said = scene.site.log(part).count(" ready ")
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+            scene.takeovers.watch("rolling restart of all Workers", held)
+            scene.site.await_restart(part, pid)
+            wait_until(lambda part=part, said=said: scene.site.log(part).count(" ready ") > said, what=f"{part} ready")
+    return True
+
+
+# Servers
+
+
+def kill_postgres(scene: Scene) -> bool:
+    scene.site.postgres.kill()
+    scene.outage()
+    scene.site.postgres.start()
+    return True
+
+
+def restart_postgres(scene: Scene) -> bool:
+    scene.site.postgres.stop()
+    scene.outage()
+    scene.site.postgres.start()
+    return True
+
+
+def kill_redis(scene: Scene) -> bool:
+    scene.site.redis.kill()
+    scene.outage()
+    scene.site.redis.start()
+    return True
+
+
+def flush(scene: Scene) -> bool:
+    scene.takeovers.forget()
+    with scene.site.redis_client() as client:
+        return bool(client.flushall())
+
+
+def _append_only_file(site: Site) -> Path:
+    return site.servers / "redis" / "appendonly.aof"
+
+
+def restart_redis_empty(scene: Scene) -> bool:
+    scene.takeovers.forget()
+    scene.site.redis.kill()
+    _append_only_file(scene.site).unlink(missing_ok=True)
+    scene.site.redis.start()
+    return True
+
+
+def restart_redis_from_an_old_copy(scene: Scene) -> bool:
+    """What was published since is lost, and what was done since comes back."""
+    file = _append_only_file(scene.site)
+    copy = file.with_suffix(".copy")
+    with scene.site.redis_client() as client:
+        client.config_set("appendfsync", "always")
+        client.set("chaos", "an entry that makes the file whole up to here")
+        client.delete("chaos")
+        shutil.copy(file, copy)
+        client.config_set("appendfsync", "everysec")
+    time.sleep(scene.chance.uniform(0.5, 3))  # work goes on
+    scene.takeovers.forget()
+    scene.site.redis.kill()
+    copy.replace(file)
+    scene.site.redis.start()
+    return True
+
+
+# The network
+
+
+def network(service: str, kind: str) -> Callable[[Scene], bool]:
+    def inject(scene: Scene) -> bool:
+        proxy = scene.site.proxies[service]
+        if kind == "cut":
+            proxy.cut()
+        elif kind == "stalled":
+            proxy.stall()
+        else:
+            proxy.slow(scene.chance.uniform(0.05, 0.3))
+        scene.outage()
+        proxy.heal()
+        return True
+
+    return inject
+
+
+# Messages
+
+
+def publish_again_shuffled(scene: Scene) -> bool:
+    """Every message that is on a queue once more, in random order."""
+    with scene.site.redis_client() as client:
+        return sum(_publish_again(scene, client, queue) for queue in QUEUES) > 0
+
+
+def _publish_again(scene: Scene, client: Any, queue: str) -> int:
+    entries = client.xrange(queue, count=5000)
+    for _, fields in scene.chance.sample(entries, len(entries)):
+        client.xadd(queue, fields)
+    return len(entries)
+
+
+def give_to_two(scene: Scene) -> bool:
+    """The same message twice in one transaction: two workers that wait for one get it at the same moment."""
+    given = False
+    with scene.site.redis_client() as client:
+        for queue in QUEUES:
+            for _, fields in client.xrange(queue, count=1):
+                with client.pipeline(transaction=True) as commands:
+                    commands.xadd(queue, fields)
+                    commands.xadd(queue, fields)
+                    commands.execute()
+                given = True
+            given = _hand_to_another(client, queue) or given
+    return given
+
+
+def _hand_to_another(client: Any, queue: str) -> bool:
+    """A message in one worker's hands now counts as another's, who knows nothing of it."""
+    pending = client.xpending_range(queue, GROUP, "-", "+", 1)
+    others = [consumer["name"] for consumer in client.xinfo_consumers(queue, GROUP)]
+    for entry in pending:
+        for other in others:
+            if other != entry["consumer"] and b"-" in other:
+                client.xclaim(queue, GROUP, other, 0, [entry["message_id"]])
+                return True
+    return False
+
+
+# Disk, clocks, requests
+
+
+def fill_the_disk(scene: Scene) -> bool:
+    """Not a byte is left where Ingesters and their parser children work."""
+    filler = scene.site.temporary / "filler"
+    try:
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(1 << 20))
+        scene.outage()
+    finally:
+        filler.unlink(missing_ok=True)
+    return True
+
+
+def jump_clock(scene: Scene) -> bool:
+    """The clock of the installation, of PostgreSQL's machine or of Redis's is set, and set right again.
+
+    Half of the times a Worker is killed before it is set right.
+    """
+    clock = scene.site.clocks[scene.next_of(sorted(scene.site.clocks))]
+    clock.set(scene.chance.choice((-HOUR, -60.0, -5.0, 5.0, 60.0, HOUR)))
+    scene.outage()
+    if scene.chance.random() < 0.5:
+        hit_worker(scene, scene.busy_worker(scene.site.workers, seconds=0.5), "clock jumps")
+    clock.set(0)
+    return True
+
+
+def change_a_file(scene: Scene) -> bool:
+    """Read a File again, or delete it, whatever is being done with it."""
+    alive = scene.ledger.alive()[-40:]
+    if not alive:
+        return False
+    name, file_id = scene.chance.choice(alive)
+    if scene.chance.random() < 0.7:
+        scene.client.reingest(file_id)
+    else:
+        scene.ledger.deleted(name)
+        scene.client.delete(file_id)
+    return True
+
+
+def replay_and_drop(scene: Scene) -> bool:
+    """A dead letter goes back on its queue, and another one is forgotten."""
+    letters = scene.client.dead_letters()
+    for letter in letters[:1]:
+        scene.client.replay(letter)
+    for letter in letters[1:2]:
+        scene.client.drop(letter)
+    return bool(letters)
+
+
+def dead_letters_left(site: Site) -> int:
+    with site.redis_client() as client:
+        return sum(client.xlen(dead_letters_of(queue)) for queue in QUEUES)
+
+
+def _has_clocks(site: Site) -> bool:
+    return bool(site.clocks)
+
+
+FAULTS: tuple[Fault, ...] = (
+    Fault("kill -9 of the API", kill_api, weight=2),
+    Fault("kill -9 of an Ingester", kill_worker("ingester"), weight=3),
+    Fault("kill -9 of an Embedder", kill_worker("embedder"), weight=3),
+    Fault("kill -9 of a parser child", kill_child("penstock.parsing.child"), weight=3),
+    Fault("kill -9 of a heartbeat child", kill_child("penstock.queues.heartbeat"), weight=2),
+    Fault("kill -9 of PostgreSQL", kill_postgres, weight=2),
+    Fault("kill -9 of Redis", kill_redis, weight=2),
+    Fault("kill -9 of the supervisor", kill_supervisor),
+    Fault(
+        "kill -9 at a fail point",
+        reach_fail_point,
+        weight=4,
+        possible=lambda _: bool(FAIL_POINTS),
+        needs="fail points in the steps",
+    ),
+    Fault("SIGSTOP for longer than the lease, then SIGCONT", stop_and_continue, at_once=2),
+    Fault("FLUSHALL", flush, weight=2),
+    Fault("Redis restarted empty", restart_redis_empty),
+    Fault("Redis restarted from an old copy", restart_redis_from_an_old_copy),
+    Fault("PostgreSQL restarted", restart_postgres),
+    *(
+        Fault(f"network {kind} before {label}", network(service, kind), weight=0.5)
+        for service, label in zip(SERVICES, ("PostgreSQL", "Redis", "the object store"), strict=True)
+        for kind in ("cut", "stalled", "slow")
+    ),
+    Fault("every message twice, in random order", publish_again_shuffled, weight=2),
+    Fault("one message to two Workers at the same moment", give_to_two, weight=2),
+    Fault(
+        "disk full where files are parsed",
+        fill_the_disk,
+        possible=lambda site: site.is_small_disk,
+        needs="the permission to mount a file system",
+    ),
+    Fault("clock jumps", jump_clock, possible=_has_clocks, needs="a C compiler"),
+    Fault("rolling restart of all Workers", rolling_restart, weight=0.5),
+    Fault("deletes and re-ingests while files are worked on", change_a_file, weight=3),
+    Fault("dead letters replayed and dropped", replay_and_drop),
+)

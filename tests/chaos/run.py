@@ -1,0 +1,322 @@
+"""A run: the files once without faults, then with each kind of fault in turn, then with all of them at random."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID, uuid5
+
+from chaos.client import Client
+from chaos.corpus import Document
+from chaos.faults import FAULTS, Fault, Scene
+from chaos.ledger import Findings, Ledger, Outcome, await_stillness, check, orphans, outcomes
+from chaos.site import Plan, Site
+from chaos.takeover import Takeovers
+
+NAMESPACE = UUID("7e1d9f0a-33c4-4f0e-9d6c-0d3f5a2b8c11")
+HANDS = 4
+"""Files on their way in at once."""
+EVERYTHING = "all of them, at random"
+Say = Callable[[str], None]
+
+
+@dataclass
+class Phase:
+    """One row of the table."""
+
+    fault: str
+    files: int = 0
+    struck: Counter[str] = field(default_factory=Counter[str])
+    """How often each kind of fault hit something."""
+    seconds: float = 0.0
+    settling: float = 0.0
+    """Seconds from the last fault until nothing moved any more."""
+    slowest_takeover: float | None = None
+    taken_over: int = 0
+    findings: Findings = field(default_factory=Findings)
+    skipped: str = ""
+
+    @property
+    def times(self) -> int:
+        return self.struck.total()
+
+
+@dataclass
+class Result:
+    """What a run has shown."""
+
+    seed: int
+    phases: list[Phase]
+    answers: Mapping[str, int]
+    """How often the API answered what no client likes."""
+    unreached: list[str]
+    orphans: list[str]
+    processes_left: list[str]
+    temporary_left: list[str]
+    seconds: float
+    reference_seconds: float
+    files: int
+    reference: Mapping[str, Outcome]
+    plan: Plan
+    outage_seconds: float
+
+    @property
+    def faults(self) -> int:
+        return sum(phase.times for phase in self.phases)
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that must not be."""
+        found = [f"{phase.fault}: {problem}" for phase in self.phases for problem in phase.findings.problems]
+        found += [
+            f"unexpected answer: {answer} ({count} times)"
+            for answer, count in self.answers.items()
+            if answer in ("500", "502", "504")
+        ]
+        found += [f"fail point not reached: {name}" for name in self.unreached]
+        found += [f"orphan object: {key}" for key in self.orphans]
+        found += [f"process left: {process}" for process in self.processes_left]
+        return found + [f"temporary file left: {path}" for path in self.temporary_left]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to run."""
+
+    seed: int
+    documents: Sequence[Document]
+    faults: int
+    plan: Plan
+    minutes: float = 0.0
+    """At least so long: the last phase goes on until they are over."""
+    outage_seconds: float = 3.0
+    kinds: Sequence[Fault] = FAULTS
+    one_phase: bool = False
+    """All kinds in one phase, each at least once: the short version."""
+
+
+def run(order: Order, root: Path, say: Say) -> Result:
+    """Reference, phases, and the look at what is left behind."""
+    began = time.monotonic()
+    reference = _reference(order, root / "reference", say)
+    referenced = time.monotonic() - began
+    site = Site(root / "chaos", order.plan)
+    began = time.monotonic()
+    with site.open():
+        phases, scene, answers = _all_phases(order, site, reference, say)
+        seconds = time.monotonic() - began
+        left = _await_no_orphans(site)
+        site.down()
+        processes = [f"{process.pid} {' '.join(process.cmdline())}" for process in site.processes_left()]
+        temporary = sorted(str(path.relative_to(site.temporary)) for path in site.temporary.iterdir())
+    return Result(
+        order.seed, phases, answers, sorted(scene.unreached), left, processes, temporary, seconds, referenced,
+        len(scene.ledger.wanted), reference, order.plan, order.outage_seconds,
+    )  # fmt: skip
+
+
+def _reference(order: Order, root: Path, say: Say) -> dict[str, Outcome]:
+    """The same files, in the same installation, with nothing in their way."""
+    site, ledger = Site(root, order.plan), Ledger()
+    with site.open():
+        say("the files without faults")
+        client = Client(site.url)
+        _hand_in(order.documents, uuid5(NAMESPACE, "reference"), client, ledger, random.Random(order.seed))
+        await_stillness(site)
+        found = outcomes(site, [document.name for document in order.documents])
+        client.close()
+    shutil.rmtree(root, ignore_errors=True)
+    return {name: only for name, (only,) in found.items()}
+
+
+def _hand_in(documents: Sequence[Document], batch: UUID, client: Client, ledger: Ledger, chance: random.Random) -> None:
+    pauses = [0.02 if chance.random() < 0.2 else 0.0 for _ in documents]
+
+    def one(document: Document, pause: float) -> None:
+        ledger.arrived(document.name, client.hand_in(document.name, document.content, batch, pause=pause))
+
+    with ThreadPoolExecutor(HANDS) as hands:
+        list(hands.map(one, documents, pauses))
+
+
+def _all_phases(
+    order: Order, site: Site, reference: Mapping[str, Outcome], say: Say
+) -> tuple[list[Phase], Scene, Mapping[str, int]]:
+    client, takeovers = Client(site.url), Takeovers(site)
+    scene = Scene(site, client, Ledger(), takeovers, random.Random(order.seed), order.outage_seconds)
+    deadline = time.monotonic() + 60 * order.minutes
+    phases: list[Phase] = []
+    try:
+        for name, kinds, documents, faults in _shares(order, site):
+            until = deadline if name == EVERYTHING else None
+            phase = _one_phase(name, kinds, documents, faults, scene, until=until)
+            _judge(phase, documents, scene, reference)
+            say(line_of(phase))
+            phases.append(phase)
+    finally:
+        takeovers.close()
+        client.close()
+    skipped = [fault for fault in order.kinds if not fault.possible(site)]
+    phases += [Phase(fault.name, skipped=f"needs {fault.needs}") for fault in skipped]
+    return phases, scene, client.answers
+
+
+def _shares(order: Order, site: Site) -> list[tuple[str, list[Fault], Sequence[Document], int]]:
+    """Name, kinds of fault, files and number of faults of each phase; a quarter of all is for the last one."""
+    kinds = [fault for fault in order.kinds if fault.possible(site)]
+    if order.one_phase:
+        return [(EVERYTHING, kinds, order.documents, max(order.faults, len(kinds)))]
+    total = sum(fault.weight for fault in kinds) * 4 / 3
+    shares: list[tuple[str, list[Fault], Sequence[Document], int]] = []
+    start = 0
+    for fault in kinds:
+        end = start + round(len(order.documents) * fault.weight / total)
+        faults = max(1, round(order.faults * fault.weight / total))
+        shares.append((fault.name, [fault], order.documents[start:end], faults))
+        start = end
+    rest = order.faults - sum(faults for *_, faults in shares)
+    return [*shares, (EVERYTHING, kinds, order.documents[start:], max(len(kinds), rest))]
+
+
+def _one_phase(
+    name: str, kinds: list[Fault], documents: Sequence[Document], faults: int, scene: Scene, *, until: float | None
+) -> Phase:
+    """Files come in while faults happen: a handful, then a fault in the middle of them, and so on."""
+    phase, began = Phase(name, files=len(documents)), time.monotonic()
+    batch = uuid5(NAMESPACE, f"{scene.chance.random()} {name}")
+    tempo = _Tempo(faults, until)
+    beside = kinds[0].at_once - 1 if len(kinds) == 1 else 0
+    with ThreadPoolExecutor(1 + beside) as others:
+        driving = others.submit(_drive, documents, batch, scene, tempo)
+        injecting = [others.submit(_inject, kinds, scene, tempo) for _ in range(beside)]
+        try:
+            # In this thread: a server dies with the thread that started it.
+            phase.struck = _inject(kinds, scene, tempo)
+            for injected in injecting:
+                phase.struck += injected.result()
+        finally:
+            tempo.finish()
+            scene.site.heal()
+        driving.result()
+    phase.settling = await_stillness(scene.site)
+    phase.seconds = time.monotonic() - began
+    return phase
+
+
+class _Tempo:
+    """Keeps files and faults in step: before the n-th of N faults n/N of the files have been let in."""
+
+    def __init__(self, faults: int, until: float | None) -> None:
+        self._faults, self._until = faults, until
+        self._began = time.monotonic()
+        self._done = self._misses = 0
+        self._changed = threading.Condition()
+
+    def more(self) -> bool:
+        """Whether another fault is wanted; counts it as done."""
+        with self._changed:
+            late = self._until is not None and time.monotonic() < self._until
+            if self._done >= self._faults and not late:
+                return False
+            self._done += 1
+            self._changed.notify_all()
+            return True
+
+    def missed(self) -> None:
+        """There was nothing to break: another one instead, but not for ever."""
+        with self._changed:
+            if self._misses < self._faults:
+                self._misses += 1
+                self._done -= 1
+
+    def finish(self) -> None:
+        with self._changed:
+            self._faults, self._until, self._done = 1, None, 1
+            self._changed.notify_all()
+
+    def await_share(self, share: float) -> None:
+        """Until so much of the phase is over."""
+        with self._changed:
+            while self._share() < share:
+                self._changed.wait(0.2)
+
+    def _share(self) -> float:
+        by_faults = self._done / self._faults
+        if self._until is None:
+            return by_faults
+        return min(by_faults, (time.monotonic() - self._began) / max(0.1, self._until - self._began))
+
+
+def _drive(documents: Sequence[Document], batch: UUID, scene: Scene, tempo: _Tempo) -> None:
+    chance = random.Random(str(batch))
+    handful = 6
+    for start in range(0, len(documents), handful):
+        tempo.await_share(start / len(documents))
+        _hand_in(documents[start : start + handful], batch, scene.client, scene.ledger, chance)
+
+
+def _inject(kinds: list[Fault], scene: Scene, tempo: _Tempo) -> Counter[str]:
+    """Inject until the tempo says enough, each kind as often as the others; how often each hit something."""
+    struck = Counter({fault.name: 0 for fault in kinds})
+    order: list[Fault] = []
+    while tempo.more():
+        if not order:
+            order = scene.chance.sample(kinds, len(kinds))
+        _await_work(scene.site)
+        time.sleep(scene.chance.uniform(0, 0.3))
+        fault = order.pop()
+        if fault.inject(scene):
+            struck[fault.name] += 1
+        else:
+            order.insert(0, fault)
+            tempo.missed()
+    return struck
+
+
+def _await_work(site: Site, seconds: float = 1.5) -> None:
+    """A fault while nobody works proves little."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and site.messages() == 0:
+        time.sleep(0.02)
+
+
+def _judge(phase: Phase, documents: Sequence[Document], scene: Scene, reference: Mapping[str, Outcome]) -> None:
+    phase.findings = check(scene.site, scene.ledger, [document.name for document in documents], reference)
+    if messages := scene.site.messages():
+        phase.findings.add("stuck", f"{messages} messages are left on the queues")
+    if scene.takeovers.unfinished:
+        phase.findings.add("stuck", f"{scene.takeovers.unfinished} Workers' messages were taken over by nobody")
+    slowest = scene.takeovers.slowest
+    mine = (
+        slowest if phase.fault == EVERYTHING else {phase.fault: slowest[phase.fault]} if phase.fault in slowest else {}
+    )
+    phase.slowest_takeover = max(mine.values(), default=None)
+    phase.taken_over = scene.takeovers.messages.get(phase.fault, 0)
+
+
+def _await_no_orphans(site: Site, seconds: float = 60) -> list[str]:
+    """What is still to be deleted is due at once; whatever is left then is an orphan."""
+    deadline = time.monotonic() + seconds
+    while (left := orphans(site)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return left
+
+
+def line_of(phase: Phase) -> str:
+    """A phase as a line for a person who waits."""
+    if phase.skipped:
+        return f"{phase.fault}: not injected, {phase.skipped}"
+    found = phase.findings
+    takeover = "" if phase.slowest_takeover is None else f", slowest takeover {phase.slowest_takeover:.1f} s"
+    return (
+        f"{phase.fault}: {phase.times} times, {phase.files} files, {found.lost} lost, {found.stuck} stuck, "
+        f"{found.duplicated} duplicated, {found.different} different{takeover}; "
+        f"{phase.seconds:.0f} s, of which {phase.settling:.0f} s settling"
+    )
