@@ -9,10 +9,11 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from penstock.database.chunks import IngestedFile, chunks_to_embed, pending_chunk_ids, record_chunks
+from penstock.database.chunks import IngestedFile, chunks_to_embed, record_chunks
 from penstock.database.connection import Database
 from penstock.database.embeddings import insert_embeddings, register_model, settle_embedded
 from penstock.database.files import begin_ingest, fail_file
+from penstock.database.turns import WaitingFile, chunks_to_announce
 from penstock.embedding.fake import FakeEngine
 from penstock.models import Failure, NewChunk
 from penstock.objects import text_key
@@ -66,7 +67,8 @@ async def _embed(database: Database, file_id: UUID, generation: int) -> None:
     engine = FakeEngine(384)
     async with database.transaction() as rows:
         model_id = await register_model(rows, name=engine.model, revision=engine.revision, dimensions=engine.dimensions)
-        pending = await pending_chunk_ids(rows, file_id, generation, limit=10_000)
+        waiting = WaitingFile(file_id, generation, announced_index=-1, chunk_count=0, turn=0, newest=False)
+        pending = (await chunks_to_announce(rows, {waiting: 10_000}))[file_id]
         chunks = await chunks_to_embed(rows, file_id, generation, [found for found, _ in pending], model_id=model_id)
         vectors = [await engine.embed_query(chunk.text) for chunk in chunks]
         fresh = await insert_embeddings(rows, chunks, vectors, model_id=model_id)

@@ -19,7 +19,31 @@ from types import MappingProxyType
 VARIABLE = "PENSTOCK_FAIL_POINTS"
 """Names the folder. It is no setting: nobody who runs Penstock needs it, and it is read before the settings are."""
 
-FAIL_POINTS: Mapping[str, str] = MappingProxyType({})
+FAIL_POINTS: Mapping[str, str] = MappingProxyType(
+    {
+        "submit.object_stored": "the bytes, of which no row tells yet",
+        "submit.file_recorded": "the File, whose client has no answer yet",
+        "dispatch.files_taken": "that Files are announced, of which no message is sent yet",
+        "dispatch.files_published": "their messages",
+        "dispatch.chunks_taken": "that Chunks are announced, of which no message is sent yet",
+        "dispatch.chunks_published": "their messages",
+        "ingest.begun": "that the File is being read",
+        "ingest.text_stored": "its text, of which no row tells yet",
+        "ingest.chunks_recorded": "its Chunks, whose message is not acknowledged yet",
+        "ingest.text_deleted": "that the text of a superseded generation is gone",
+        "embed.vectors_reused": "the vectors that equal texts had",
+        "embed.vectors_recorded": "the vectors, whose message is not acknowledged yet",
+        "embed.old_texts_deleted": "that the texts of old generations are gone",
+        "give_up.file_failed": "why the File failed, before its message is a dead letter",
+        "delete.file_deleted": "that the File is gone, and its object not yet",
+        "delete.object_deleted": "that its object is gone, and its texts not yet",
+        "delete.texts_deleted": "that all of it is gone",
+        "reingest.generation_started": "that the File is to be read again",
+        "recover.files_wait_again": "that lost Files wait for their turn",
+        "replay.file_waits_again": "that a failed File waits again, before its dead letter is dropped",
+        "replay.letter_dropped": "that the dead letter is gone",
+    }
+)
 """Every point, and what is durable at that moment."""
 
 

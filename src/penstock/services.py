@@ -23,6 +23,7 @@ from penstock.embedding.port import EmbeddingEngine
 from penstock.errors import InvalidSettings
 from penstock.objects import ObjectStore
 from penstock.parsing.pool import ParserPool
+from penstock.pipeline.dispatch import Dispatcher
 from penstock.queues.port import Queues
 from penstock.queues.redis import RedisQueues
 from penstock.settings import AUTO_LANGUAGE, QueueSettings, Settings
@@ -39,6 +40,8 @@ class Services:
     database: Database
     store: ObjectStore
     queues: Queues
+    dispatcher: Dispatcher
+    """Hands work on; each role runs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ async def open_services(settings: Settings, *, role: str) -> AsyncGenerator[Serv
         await _check_language(database, settings.search.language)
         queues = await open_queues(settings.queue, worker=worker, drain_seconds=settings.worker.drain_seconds)
         try:
-            yield Services(settings, worker, database, ObjectStore.open(settings.object_store), queues)
+            store, dispatcher = ObjectStore.open(settings.object_store), Dispatcher(database=database, queues=queues)
+            yield Services(settings, worker, database, store, queues, dispatcher)
         finally:
             await queues.close()
     finally:

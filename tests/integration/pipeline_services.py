@@ -19,6 +19,7 @@ from penstock.models import (
     Message,
     QueueDepth,
 )
+from penstock.pipeline.dispatch import Dispatcher, dispatch
 from penstock.pipeline.embed import embed
 from penstock.pipeline.ingest import ingest
 from penstock.pipeline.submit import Description, submit
@@ -37,26 +38,38 @@ class Pipeline:
     folder: Path
     asked: ListedQueues
 
-    async def submit(self, content: str | bytes, name: str = "note.txt") -> File:
-        return await submit(
-            Description(name),
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """Not running: a test dispatches by hand."""
+        return Dispatcher(database=self.services.database, queues=self.asked)
+
+    async def dispatch(self) -> int:
+        """Put on the queues what they have room for; how many messages."""
+        return await dispatch(database=self.services.database, queues=self.asked)
+
+    async def submit(self, content: str | bytes, name: str = "note.txt", *, batch: UUID | None = None) -> File:
+        file = await submit(
+            Description(name, batch=batch),
             _pieces(content.encode() if isinstance(content, str) else content),
             max_bytes=10_000_000,
             database=self.services.database,
             store=self.services.store,
-            queues=self.asked,
+            dispatcher=self.dispatcher,
         )
+        await self.dispatch()
+        return file
 
     async def ingest(self, request: IngestRequest) -> None:
         await ingest(
             request,
             database=self.services.database,
             store=self.services.store,
-            queues=self.asked,
+            dispatcher=self.dispatcher,
             parser=self.parser,  # pyright: ignore[reportArgumentType]  # a ParserPool; named in services only
             language=self.services.settings.search.language,
             folder=self.folder,
         )
+        await self.dispatch()
 
     async def embed(self, request: EmbedRequest) -> None:
         await embed(
@@ -69,10 +82,11 @@ class Pipeline:
 
     async def run(self) -> None:
         """Carry out everything that was asked for, and what that asks for."""
-        while request := self.asked.take(INGEST_QUEUE):
-            await self.ingest(IngestRequest.model_validate(request.model_dump()))
-        while request := self.asked.take(EMBEDDING_QUEUE):
-            await self.embed(EmbedRequest.model_validate(request.model_dump()))
+        while await self.dispatch() or any(self.asked.messages.values()):
+            while request := self.asked.take(INGEST_QUEUE):
+                await self.ingest(IngestRequest.model_validate(request.model_dump()))
+            while request := self.asked.take(EMBEDDING_QUEUE):
+                await self.embed(EmbedRequest.model_validate(request.model_dump()))
 
     async def file(self, file_id: UUID) -> File:
         async with self.services.database.transaction() as rows:

@@ -13,6 +13,8 @@ import pytest
 from real_servers import RunningServer, redis_command, wait_until
 from running_api import RunningApi, running_api
 
+from penstock.models import INGEST_QUEUE
+
 pytestmark = pytest.mark.slow
 
 SOON = 5.0
@@ -128,6 +130,7 @@ def test_a_queue_that_comes_back_empty(migrated_url: str, private_redis: Running
     with running_api(tmp_path, database_url=migrated_url, queue_url=private_redis.url) as api:
         wait_until(api.is_ready)
         assert add(api).status_code == 202
+        wait_until(lambda: redis_command(private_redis.url, "XLEN", INGEST_QUEUE) == 1)
         redis_command(private_redis.url, "FLUSHALL")
         assert api.is_ready()
         assert api.http.get("/queues").json()["ingest-queue"]["waiting"] == 0

@@ -66,7 +66,7 @@ async def test_text_that_the_reader_lost_is_there_and_its_coverage_is_kept(pipel
     assert text == "The body.\n\nA note of a kind that nobody knows."
     assert [log["words"] for log in logs if log["log_level"] == "warning"] == [8]
 
-    again = await reingest(file.file_id, database=pipeline.services.database, queues=pipeline.asked)
+    again = await reingest(file.file_id, database=pipeline.services.database, dispatcher=pipeline.dispatcher)
     assert again.coverage is None
     await pipeline.run()
     assert (await pipeline.file(file.file_id)).coverage == 1
@@ -83,7 +83,7 @@ async def test_pages_that_were_left_unread_are_kept_and_reported(pipeline: Pipel
     assert (done.status, done.unread_pages, done.page_count) == (FileStatus.COMPLETE, [2, 3], 3)
     assert [log["pages"] for log in logs if log["log_level"] == "warning"] == ["2-3"]
 
-    again = await reingest(file.file_id, database=pipeline.services.database, queues=pipeline.asked)
+    again = await reingest(file.file_id, database=pipeline.services.database, dispatcher=pipeline.dispatcher)
     assert again.unread_pages == []
 
 
@@ -131,12 +131,12 @@ async def test_reingest_switches_in_one_step_and_search_never_sees_half_a_file(p
     file = await pipeline.submit(PARAGRAPHS)
     await pipeline.run()
     old = await rows_of(pipeline, file.file_id)
-    await reingest(file.file_id, database=pipeline.services.database, queues=pipeline.asked)
+    await reingest(file.file_id, database=pipeline.services.database, dispatcher=pipeline.dispatcher)
     again = await pipeline.file(file.file_id)
     assert (again.status, again.generation, again.active_generation) == (FileStatus.QUEUED, 2, 1)
     await pipeline.ingest(IngestRequest(file_id=file.file_id, generation=2))
     assert {hit.chunk_id for hit in await found(pipeline, "weir", k=100)} <= {row[0] for row in old}
-    pipeline.asked.messages[INGEST_QUEUE].clear()
+    pipeline.asked.messages.get(INGEST_QUEUE, []).clear()
     await pipeline.run()
     done = await pipeline.file(file.file_id)
     assert (done.status, done.active_generation) == (FileStatus.COMPLETE, 2)
@@ -149,7 +149,7 @@ async def test_a_late_message_of_an_old_generation_does_nothing(pipeline: Pipeli
     file = await pipeline.submit(PARAGRAPHS)
     await pipeline.ingest(IngestRequest(file_id=file.file_id, generation=1))
     late = cast("EmbedRequest", pipeline.asked.messages[EMBEDDING_QUEUE].pop())
-    await reingest(file.file_id, database=pipeline.services.database, queues=pipeline.asked)
+    await reingest(file.file_id, database=pipeline.services.database, dispatcher=pipeline.dispatcher)
     await pipeline.embed(late)
     await pipeline.ingest(IngestRequest(file_id=file.file_id, generation=1))
     assert (await pipeline.file(file.file_id)).status is FileStatus.QUEUED
@@ -222,7 +222,7 @@ async def test_too_large_an_upload_leaves_nothing(pipeline: Pipeline) -> None:
             max_bytes=100_000,
             database=pipeline.services.database,
             store=pipeline.services.store,
-            queues=pipeline.asked,
+            dispatcher=pipeline.dispatcher,
         )
     async with pipeline.services.database.transaction() as rows:
         assert await list_files(rows, FileFilter(), limit=10) == []
@@ -233,7 +233,11 @@ async def test_a_reference_outlives_its_file(pipeline: Pipeline, tmp_path: Path)
     (tmp_path / "objects" / "inbox" / "a.md").write_text("# Weir\n\nThe weir is long.")
     services = pipeline.services
     file = await submit_reference(
-        Description("a.md"), "inbox/a.md", database=services.database, store=services.store, queues=pipeline.asked
+        Description("a.md"),
+        "inbox/a.md",
+        database=services.database,
+        store=services.store,
+        dispatcher=pipeline.dispatcher,
     )
     await pipeline.run()
     done = await pipeline.file(file.file_id)
@@ -243,27 +247,31 @@ async def test_a_reference_outlives_its_file(pipeline: Pipeline, tmp_path: Path)
     assert await services.store.size("inbox/a.md") > 0
     with pytest.raises(ObjectMissing):
         await submit_reference(
-            Description("b.md"), "inbox/b.md", database=services.database, store=services.store, queues=pipeline.asked
+            Description("b.md"),
+            "inbox/b.md",
+            database=services.database,
+            store=services.store,
+            dispatcher=pipeline.dispatcher,
         )
 
 
 async def age(pipeline: Pipeline) -> None:
     """Let all Files have been announced a minute ago."""
     async with pipeline.services.database.transaction() as rows:
-        await rows.execute("update files set published_at = published_at - interval '60 seconds'")
+        await rows.execute("update files set announced_at = announced_at - interval '60 seconds'")
 
 
 async def test_recover_announces_what_has_no_message_and_nothing_else(pipeline: Pipeline) -> None:
     """Trap: a status set before the message is safe, with nothing that re-publishes (RAGFlow, Dify)."""
     services, asked = pipeline.services, pipeline.asked
     waiting = await pipeline.submit("waits in the queue")
-    assert await recover(database=services.database, queues=asked) == 0, "too young to be lost"
     lost = await pipeline.submit("was lost before its message was sent")
     half = await pipeline.submit(PARAGRAPHS)
     await pipeline.ingest(IngestRequest(file_id=half.file_id, generation=1))
-    asked.messages.clear()
+    asked.messages = {INGEST_QUEUE: asked.messages[INGEST_QUEUE][:1]}
+    assert await recover(database=services.database, queues=asked) == 0, "too young to be lost"
     await age(pipeline)
-    assert await recover(database=services.database, queues=asked) == 3
+    assert await recover(database=services.database, queues=asked) == 2, "not that whose message is there"
     assert await recover(database=services.database, queues=asked) == 0, "once is enough"
     await pipeline.run()
     for file in (waiting, lost, half):
@@ -281,7 +289,7 @@ async def test_one_leader_recovers_at_a_time(pipeline: Pipeline) -> None:
         *(recover(database=pipeline.services.database, queues=pipeline.asked) for _ in range(5))
     )
     assert sum(found) == 5
-    assert len(pipeline.asked.messages[INGEST_QUEUE]) == 5
+    assert await pipeline.dispatch() == 5
 
 
 async def found(pipeline: Pipeline, text: str, *, k: int = 5, mode: SearchMode = SearchMode.HYBRID) -> list[Hit]:

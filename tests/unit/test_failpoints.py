@@ -29,6 +29,7 @@ DURABLE = {
 """What outlives the process once it is done, by the name of what does it."""
 
 READ_ONLY = {
+    "backlog._in_rows": "a query",
     "search.search": "a query",
     "search.search_text": "a query",
 }
@@ -83,7 +84,7 @@ def test_on_the_process_that_finds_its_file_removes_it_and_is_killed(tmp_path: P
 @pytest.mark.parametrize(
     "paths",
     [
-        pytest.param(STEPS, id="steps", marks=pytest.mark.xfail(strict=True, reason="points come with the dispatcher")),
+        pytest.param(STEPS, id="steps"),
         pytest.param(SETTLING, id="settling", marks=pytest.mark.xfail(strict=True, reason="points come with suspects")),
     ],
 )

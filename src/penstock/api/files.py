@@ -128,7 +128,7 @@ async def delete_file(file_id: UUID, services: OpenServices) -> None:
 )
 async def reingest_file(file_id: UUID, services: OpenServices) -> File:
     """Starts a new generation. Search sees the one before until the new one is complete."""
-    return await change.reingest(file_id, database=services.database, queues=services.queues)
+    return await change.reingest(file_id, database=services.database, dispatcher=services.dispatcher)
 
 
 @router.get(

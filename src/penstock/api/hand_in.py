@@ -47,7 +47,7 @@ async def add_file(request: Request, response: Response, services: OpenServices)
             max_bytes=max_bytes,
             database=services.database,
             store=services.store,
-            queues=services.queues,
+            dispatcher=services.dispatcher,
         )
     response.headers["Location"] = f"/files/{file.file_id}"
     return file
@@ -77,7 +77,7 @@ async def add_reference(reference: Reference, response: Response, services: Open
         key,
         database=services.database,
         store=services.store,
-        queues=services.queues,
+        dispatcher=services.dispatcher,
     )
     response.headers["Location"] = f"/files/{file.file_id}"
     return file

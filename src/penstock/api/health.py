@@ -60,7 +60,7 @@ async def get_ready(response: Response, readiness: ReadinessNow) -> Ready:
 )
 async def get_metrics(readiness: ReadinessNow, requests: RequestMetricsNow) -> Response:
     """Answers also while a service is away, and says so."""
-    files, queues = await asyncio.gather(_or_none(readiness.file_counts), _or_none(readiness.queues))
+    files, queues = await asyncio.gather(_or_none(readiness.file_counts), _or_none(readiness.backlog))
     return Response(
         exposition(requests, Snapshot(files, queues)), media_type="text/plain; version=0.0.4; charset=utf-8"
     )

@@ -68,6 +68,7 @@ class Opening:
         """
         async with AsyncExitStack() as opened:
             self._services = await self._open(opened, partial(open_services, self.settings, role="api"))
+            await opened.enter_async_context(self._services.dispatcher.running())
             self._embedding = await self._open(opened, partial(open_embedding, self._services))
             self._embedding_opened.set()
             on_ready()

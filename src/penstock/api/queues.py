@@ -12,6 +12,7 @@ from penstock.api.dependencies import OpenServices
 from penstock.api.problems import documented
 from penstock.errors import NotFound
 from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, QUEUES, DeadLetter, QueueDepth
+from penstock.pipeline.backlog import backlog
 from penstock.pipeline.replay import replay
 from penstock.queues.port import Queues
 
@@ -32,8 +33,8 @@ DeadLetterId = Annotated[str, Path(max_length=200, description="`dead_letter_id`
 
 @router.get("/queues", summary="What is on the queues", operation_id="get_queues", responses=documented(503))
 async def get_queues(services: OpenServices) -> dict[str, QueueDepth]:
-    """By the name of the queue."""
-    return await services.queues.depths()
+    """By the name of the queue: what is on it, and what will come because it waits in the database for its turn."""
+    return await backlog(database=services.database, queues=services.queues)
 
 
 class DeadLetterQuery(PageQuery):
@@ -85,8 +86,10 @@ async def get_dead_letter(queue: QueueName, dead_letter_id: DeadLetterId, servic
     responses=documented(404, 422, 503),
 )
 async def replay_dead_letter(queue: QueueName, dead_letter_id: DeadLetterId, services: OpenServices) -> DeadLetter:
-    """It goes back on its queue with all its attempts before it, and its File waits again."""
-    return await replay(queue, dead_letter_id, database=services.database, queues=services.queues)
+    """Its File waits again at the step it failed in, with all attempts before it, and the letter is gone."""
+    letter = await replay(queue, dead_letter_id, database=services.database, queues=services.queues)
+    services.dispatcher.wake()
+    return letter
 
 
 @router.delete(

@@ -8,6 +8,7 @@ from penstock.api.opening import Opening
 from penstock.api.probes import Probe
 from penstock.database.files import count_by_status
 from penstock.models import FileStatus, QueueDepth
+from penstock.pipeline.backlog import backlog
 
 STORE_FRESH_SECONDS = 5.0
 """Its check writes an object, which some stores charge for."""
@@ -22,6 +23,7 @@ class Readiness:
         self._opening = opening
         self.database = Probe(self._reach_database)
         self.queues = Probe(self._depths)
+        self.backlog = Probe(self._backlog, fresh_seconds=COUNTS_FRESH_SECONDS)
         self.object_store = Probe(self._check_store, fresh_seconds=STORE_FRESH_SECONDS)
         self.file_counts = Probe(self._count_files, fresh_seconds=COUNTS_FRESH_SECONDS)
         self._embedding = Probe(self._reach_embedding)
@@ -43,6 +45,10 @@ class Readiness:
 
     async def _depths(self) -> dict[str, QueueDepth]:
         return await self._opening.services.queues.depths()
+
+    async def _backlog(self) -> dict[str, QueueDepth]:
+        services = self._opening.services
+        return await backlog(database=services.database, queues=services.queues)
 
     async def _check_store(self) -> None:
         await self._opening.services.store.check()

@@ -114,17 +114,6 @@ async def list_chunks(rows: Rows, file_id: UUID, *, limit: int, after: int = -1)
     return [Chunk(**passage_fields(row), token_count=row["token_count"]) async for row in found]
 
 
-async def pending_chunk_ids(
-    rows: Rows, file_id: UUID, generation: int, *, limit: int, after: int = -1
-) -> list[tuple[UUID, int]]:
-    """Id and index of the Chunks above index `after` that have no vector, in order."""
-    found = await rows.execute(
-        statement("pending_chunk_ids"),
-        {"file_id": file_id, "generation": generation, "limit": limit, "after": after},
-    )
-    return [(row["chunk_id"], row["index"]) async for row in found]
-
-
 async def chunks_to_embed(
     rows: Rows, file_id: UUID, generation: int, chunk_ids: Sequence[UUID], *, model_id: int
 ) -> list[UnembeddedChunk]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -199,16 +199,16 @@ async def revive_file(rows: Rows, file_id: UUID, generation: int, status: FileSt
     return await _one(rows, "revive_file", file_id=file_id, generation=generation, status=status)
 
 
-async def claim_unannounced(
-    rows: Rows, statuses: Sequence[FileStatus], *, older_than_seconds: float, limit: int
+async def wait_again(
+    rows: Rows, statuses: Sequence[FileStatus], *, on_queue: Iterable[UUID], older_than_seconds: float
 ) -> list[File]:
-    """Unfinished Files last published longer ago than that; they count as published now."""
+    """Let Files wait for their turn again that were announced longer ago and are none of those `on_queue`."""
     found = await rows.execute(
-        statement("claim_unannounced"),
+        statement("wait_again"),
         {
             "statuses": [status.value for status in statuses],
+            "on_queue": list(on_queue),
             "older_than_seconds": older_than_seconds,
-            "limit": limit,
         },
     )
     return [_file(row) async for row in found]

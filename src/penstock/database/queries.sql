@@ -2,9 +2,9 @@
 
 -- name: insert_file
 -- Record a File whose bytes are safe in the object store.
-insert into files (file_id, owner, name, object_key, owns_object, media_type, size, sha256, metadata, batch)
+insert into files (file_id, owner, name, object_key, owns_object, media_type, size, sha256, metadata, batch, turn)
 values (%(file_id)s, %(owner)s, %(name)s, %(object_key)s, %(owns_object)s, %(media_type)s, %(size)s, %(sha256)s,
-        %(metadata)s, %(batch)s)
+        %(metadata)s, %(batch)s, penstock_ingest_turn(%(owner)s, %(batch)s))
 returning *;
 
 -- name: get_file
@@ -69,7 +69,7 @@ delete from files where file_id = %(file_id)s returning *;
 update files
 set generation = generation + 1, status = 'queued', page_count = null, chunk_count = 0, embedded_count = 0,
     token_count = 0, coverage = null, unread_pages = '{}', error_code = null, error_message = null, settled_at = null,
-    updated_at = clock_timestamp(), published_at = clock_timestamp()
+    updated_at = clock_timestamp(), announced_at = null, announced_index = -1, turn = penstock_ingest_turn(owner, batch)
 where file_id = %(file_id)s
 returning *;
 
@@ -97,8 +97,8 @@ from stdin;
 update files
 set status = 'embedding', media_type = %(media_type)s, language = %(language)s, sha256 = coalesce(sha256, %(sha256)s),
     page_count = %(page_count)s, chunk_count = %(chunk_count)s, embedded_count = 0, token_count = %(token_count)s,
-    coverage = %(coverage)s, unread_pages = %(unread_pages)s,
-    updated_at = clock_timestamp(), published_at = clock_timestamp()
+    coverage = %(coverage)s, unread_pages = %(unread_pages)s, updated_at = clock_timestamp(),
+    announced_at = null, announced_index = -1, turn = penstock_embedding_turn(owner, batch)
 where file_id = %(file_id)s and generation = %(generation)s;
 
 -- name: list_chunks
@@ -109,15 +109,19 @@ where files.file_id = %(file_id)s and chunks.index > %(after)s
 order by chunks.index
 limit %(limit)s;
 
--- name: pending_chunk_ids
--- Chunks of the File's latest generation that have no vector, in order, from behind an index.
-select chunks.chunk_id, chunks.index
-from files join chunks on chunks.file_id = files.file_id and chunks.generation = files.generation
-where files.file_id = %(file_id)s and files.generation = %(generation)s and files.status = 'embedding'
-  and chunks.index > %(after)s
-  and not exists (select from embeddings e where e.chunk_id = chunks.chunk_id)
-order by chunks.index
-limit %(limit)s;
+-- name: chunks_to_announce
+-- Of each given File the next Chunks that have no vector, behind an index and at most so many.
+select wanted.file_id, found.chunk_id, found.index
+from unnest(%(file_ids)s::uuid[], %(generations)s::bigint[], %(after)s::int[], %(most)s::int[])
+    as wanted (file_id, generation, after, most)
+cross join lateral (
+    select c.chunk_id, c.index from chunks c
+    where c.file_id = wanted.file_id and c.generation = wanted.generation and c.index > wanted.after
+      and not exists (select from embeddings e where e.chunk_id = c.chunk_id)
+    order by c.index
+    limit wanted.most
+) found
+order by wanted.file_id, found.index;
 
 -- name: chunks_to_embed
 -- Of the Chunks in a message, those that still wait for their vector under the model.
@@ -193,24 +197,97 @@ returning *;
 -- name: revive_file
 -- A dead letter of this generation is to be replayed: the File waits again, at the step it failed in.
 update files
-set status = %(status)s, error_code = null, error_message = null, settled_at = null,
-    updated_at = clock_timestamp(), published_at = clock_timestamp()
+set status = %(status)s, error_code = null, error_message = null, settled_at = null, updated_at = clock_timestamp(),
+    announced_at = null, announced_index = -1,
+    turn = case %(status)s when 'embedding' then penstock_embedding_turn(owner, batch)
+                           else penstock_ingest_turn(owner, batch) end
 where file_id = %(file_id)s and generation = %(generation)s and status = 'failed'
 returning *;
 
--- name: claim_unannounced
--- Unfinished Files whose message must be gone, because everything on the queue is younger.
-update files
-set published_at = clock_timestamp()
-where file_id in (
+-- name: take_ingest_turns
+-- Files whose turn it is to be ingested; they count as announced from now on.
+with next as (
     select file_id from files
-    where status = any(%(statuses)s)
-      and published_at < clock_timestamp() - make_interval(secs => %(older_than_seconds)s)
-    order by published_at
+    where announced_at is null and status in ('queued', 'ingesting')
+    order by turn, created_at
     limit %(limit)s
-    for update skip locked
+    for no key update skip locked
+), taken as (
+    update files set announced_at = clock_timestamp() from next where files.file_id = next.file_id
+    returning files.file_id, files.generation, files.turn
+), reached as (
+    update queue_turns set reached = greatest(reached, (select max(turn) from taken))
+    where queue = 'ingest-queue' and exists (select from taken)
 )
+select file_id, generation from taken order by turn;
+
+-- name: take_newest_to_ingest
+-- The Files handed in last, out of turn: a single file need not wait for a million of the same lane.
+with next as (
+    select file_id from files
+    where announced_at is null and status in ('queued', 'ingesting')
+    order by created_at desc
+    limit %(limit)s
+    for no key update skip locked
+)
+update files set announced_at = clock_timestamp() from next where files.file_id = next.file_id
+returning files.file_id, files.generation;
+
+-- name: wait_to_be_embedded
+-- Files whose turn it is to be embedded, first come first, and the one handed in last. Locked until they are announced.
+with in_turn as (
+    select file_id, generation, announced_index, chunk_count, turn, false as newest from files
+    where announced_at is null and status = 'embedding'
+    order by turn, created_at
+    limit %(limit)s
+    for no key update skip locked
+), newest as (
+    select file_id, generation, announced_index, chunk_count, turn, true as newest from files
+    where announced_at is null and status = 'embedding'
+    order by created_at desc
+    limit 1
+    for no key update skip locked
+)
+select * from in_turn union all select * from newest;
+
+-- name: announce_chunks
+-- What of each File was put on the queue; the turn of the others comes with the turns that these took.
+with done as (
+    update files
+    set announced_index = greatest(files.announced_index, given.announced_index), turn = given.turn,
+        announced_at = case when given.all_announced then clock_timestamp() end
+    from unnest(%(file_ids)s::uuid[], %(generations)s::bigint[], %(announced)s::int[], %(turns)s::float[],
+                %(all_announced)s::bool[])
+        as given (file_id, generation, announced_index, turn, all_announced)
+    where files.file_id = given.file_id and files.generation = given.generation and files.status = 'embedding'
+)
+update queue_turns set reached = greatest(reached, %(reached)s) where queue = 'embedding-queue';
+
+-- name: recount_embedded
+-- A File that asks for no more vectors and yet is not complete: count what is there.
+update files
+set embedded_count = (select count(*) from chunks c join embeddings e using (chunk_id)
+                      where c.file_id = files.file_id and c.generation = files.generation)
+where file_id = %(file_id)s and generation = %(generation)s and status = 'embedding';
+
+-- name: wait_again
+-- Files that were announced so long ago that their message must be gone, since no queue has one: they wait again.
+update files
+set announced_at = null, announced_index = -1
+where announced_at < clock_timestamp() - make_interval(secs => %(older_than_seconds)s)
+  and status = any(%(statuses)s)
+  and file_id <> all(%(on_queue)s)
 returning *;
+
+-- name: count_waiting
+-- What waits in the rows for its turn: messages to come, and the age of the oldest File.
+select 'ingest-queue' as queue, count(*) as waiting,
+       extract(epoch from clock_timestamp() - min(created_at))::float as oldest_seconds
+from files where announced_at is null and status in ('queued', 'ingesting')
+union all
+select 'embedding-queue', coalesce(sum(ceil((chunk_count - 1 - announced_index) / 64.0)), 0)::bigint,
+       extract(epoch from clock_timestamp() - min(created_at))::float
+from files where announced_at is null and status = 'embedding';
 
 -- name: try_lead
 -- One leader at a time, until the transaction ends.

@@ -9,10 +9,10 @@ import structlog
 from penstock.database import files
 from penstock.database.connection import Database
 from penstock.errors import NotFound
+from penstock.failpoints import reach
 from penstock.models import File
 from penstock.objects import ObjectStore
-from penstock.pipeline.announce import announce_file
-from penstock.queues.port import Queues
+from penstock.pipeline.dispatch import Dispatcher
 
 log = structlog.get_logger()
 
@@ -24,19 +24,23 @@ async def delete(file_id: UUID, *, database: Database, store: ObjectStore) -> No
     """
     async with database.transaction() as rows:
         gone = await files.delete_file(rows, file_id)
+    reach("delete.file_deleted")
     if gone is None:
         raise NotFound(f"There is no File {file_id}.")
     log.info("file deleted", file_id=str(file_id))
     if gone.owned:
         await store.delete(gone.object_key)
+        reach("delete.object_deleted")
     await store.delete_texts(file_id)
+    reach("delete.texts_deleted")
 
 
-async def reingest(file_id: UUID, *, database: Database, queues: Queues) -> File:
+async def reingest(file_id: UUID, *, database: Database, dispatcher: Dispatcher) -> File:
     """Parse a File anew, beside the generation that search sees until then. Raises `NotFound`."""
     async with database.transaction() as rows:
         file = await files.start_generation(rows, file_id)
+    reach("reingest.generation_started")
     if file is None:
         raise NotFound(f"There is no File {file_id}.")
-    await announce_file(file, queues=queues)
+    dispatcher.wake()
     return file

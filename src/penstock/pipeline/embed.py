@@ -15,6 +15,7 @@ from penstock.database.embeddings import insert_embeddings, reuse_embeddings, se
 from penstock.embedding.batcher import Batcher
 from penstock.embedding.port import Embedded, Vector
 from penstock.errors import EmbeddingRefused
+from penstock.failpoints import reach
 from penstock.models import EmbedRequest
 from penstock.objects import ObjectStore
 
@@ -44,6 +45,7 @@ async def embed(
     if complete:
         log.info("file complete", generation=request.generation, **facts)
         await store.delete_texts(request.file_id, but=request.generation)
+        reach("embed.old_texts_deleted")
     if refused:
         raise _refusal(refused)
 
@@ -54,6 +56,7 @@ async def _reuse(request: EmbedRequest, *, database: Database, model_id: int) ->
         waiting = await chunks_to_embed(rows, request.file_id, request.generation, request.chunk_ids, model_id=model_id)
         reused: set[UUID] = await reuse_embeddings(rows, waiting, model_id=model_id) if waiting else set()
         complete = bool(reused) and await settle_embedded(rows, request.file_id, request.generation, fresh=len(reused))
+    reach("embed.vectors_reused")
     return [chunk for chunk in waiting if chunk.chunk_id not in reused], complete
 
 
@@ -84,7 +87,9 @@ async def _record(request: EmbedRequest, good: Sequence[_EmbeddedChunk], *, data
         fresh = await insert_embeddings(
             rows, [item.chunk for item in good], [item.vector for item in good], model_id=model_id
         )
-        return await settle_embedded(rows, request.file_id, request.generation, fresh=fresh)
+        complete = await settle_embedded(rows, request.file_id, request.generation, fresh=fresh)
+    reach("embed.vectors_recorded")
+    return complete
 
 
 def _refusal(refused: Sequence[tuple[UnembeddedChunk, EmbeddingRefused]]) -> EmbeddingRefused:

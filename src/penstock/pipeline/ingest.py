@@ -1,4 +1,4 @@
-"""Step 2, the Ingester: parse, chunk, record, ask for embeddings."""
+"""Step 2, the Ingester: parse, chunk, record: from that commit on the Chunks wait for their turn to be embedded."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import structlog
 from penstock.database.chunks import IngestedFile, record_chunks
 from penstock.database.connection import Database
 from penstock.database.files import begin_ingest
+from penstock.failpoints import reach
 from penstock.models import File, IngestRequest, NewChunk, page_ranges
 from penstock.objects import ObjectStore, StoredObject, text_key
 from penstock.parsing.pool import ParsedFile, ParserPool
-from penstock.pipeline.announce import announce_chunks
-from penstock.queues.port import Queues
+from penstock.pipeline.dispatch import Dispatcher
 from penstock.settings import AUTO_LANGUAGE
 
 log = structlog.get_logger()
@@ -32,30 +32,35 @@ async def ingest(
     *,
     database: Database,
     store: ObjectStore,
-    queues: Queues,
+    dispatcher: Dispatcher,
     parser: ParserPool,
     language: str,
     folder: Path,
 ) -> None:
     """Turn one generation of a File into Chunks, in `language` or, where that is `auto`, in that of its text.
 
-    The same message twice changes nothing: past this step only what still lacks a vector is announced
-    again, and a deleted or superseded generation is left alone. Raises a `FileError` where the File is
+    The same message twice changes nothing: a generation that is deleted, superseded or past this step is left
+    alone. Raises a `FileError` where the File is
     at fault, a `ParserError` where it killed its parser, `ServiceUnavailable` otherwise.
     """
     began = time.perf_counter()
     async with database.transaction() as rows:
         file = await begin_ingest(rows, request.file_id, request.generation)
-    if file is not None:
-        async with _parsed(file, store=store, parser=parser, language=language, folder=folder) as (ingested, spool):
-            await store.write_file(text_key(file.file_id, file.generation), spool.text_path)
-            async with database.transaction() as rows:
-                recorded = await record_chunks(rows, ingested, spool)
-        if not recorded:
-            await store.delete(text_key(file.file_id, file.generation))
-            return
-        _report(file, ingested, seconds=time.perf_counter() - began)
-    await announce_chunks(request.file_id, request.generation, database=database, queues=queues)
+    reach("ingest.begun")
+    if file is None:
+        return
+    async with _parsed(file, store=store, parser=parser, language=language, folder=folder) as (ingested, spool):
+        await store.write_file(text_key(file.file_id, file.generation), spool.text_path)
+        reach("ingest.text_stored")
+        async with database.transaction() as rows:
+            recorded = await record_chunks(rows, ingested, spool)
+        reach("ingest.chunks_recorded")
+    if not recorded:
+        await store.delete(text_key(file.file_id, file.generation))
+        reach("ingest.text_deleted")
+        return
+    dispatcher.wake()
+    _report(file, ingested, seconds=time.perf_counter() - began)
 
 
 @asynccontextmanager

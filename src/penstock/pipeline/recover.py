@@ -1,19 +1,20 @@
-"""Ask again for what the rows say is unfinished and no queue knows of.
+"""Let what the rows say is announced, and no queue knows of, wait for its turn again.
 
-A queue hands out its messages oldest first and keeps each until it is done. So an unfinished File that
-was announced longer ago than the oldest message on its queue has no message any more: somebody
-deleted it, Redis lost it, or the process died between commit and publish. A File that merely waits
-its turn is younger than that and is left alone.
+A message may be gone because Redis lost it or was restored from an old backup, because somebody deleted it,
+or because a process died between commit and publish. The queues are short (`dispatch` sees to that), so they
+are simply asked which Files their messages are about.
 """
 
 from __future__ import annotations
 
+import time
+
 import structlog
 
 from penstock.database.connection import Database
-from penstock.database.files import claim_unannounced, try_lead
-from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, File, FileStatus, QueueDepth
-from penstock.pipeline.announce import announce_chunks, announce_file
+from penstock.database.files import try_lead, wait_again
+from penstock.failpoints import reach
+from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, FileStatus, QueueDepth
 from penstock.queues.port import Queues
 
 log = structlog.get_logger()
@@ -22,39 +23,36 @@ LEADER = 0x7265636F766572
 """Of the advisory lock: "recover" in ASCII."""
 GRACE_SECONDS = 5.0
 """Between a commit and its message."""
-MOST_AT_ONCE = 1_000
+UNKNOWN_SECONDS = 900.0
+"""A broker that cannot tell what it holds is trusted for so long beyond the age of its oldest message."""
+STEPS = {
+    INGEST_QUEUE: (FileStatus.QUEUED, FileStatus.INGESTING),
+    EMBEDDING_QUEUE: (FileStatus.EMBEDDING,),
+}
 
 
 async def recover(*, database: Database, queues: Queues) -> int:
-    """Announce lost Files again and return their number. One process at a time does it; the others return 0."""
+    """Let lost Files wait again, for `dispatch`, and return their number.
+
+    One process at a time does it; the others return 0. Raises `ServiceUnavailable`.
+    """
+    began = time.monotonic()
+    # Before the rows: a message that is settled after this look has its commit behind it.
     depths = await queues.depths()
+    on_queue = {queue: await queues.files_on(queue) for queue in STEPS}
+    lost = 0
     async with database.transaction() as rows:
         if not await try_lead(rows, LEADER):
             return 0
-        unread = await claim_unannounced(
-            rows,
-            [FileStatus.QUEUED, FileStatus.INGESTING],
-            older_than_seconds=_age(depths[INGEST_QUEUE]),
-            limit=MOST_AT_ONCE,
-        )
-        unembedded = await claim_unannounced(
-            rows,
-            [FileStatus.EMBEDDING],
-            older_than_seconds=_age(depths[EMBEDDING_QUEUE]),
-            limit=MOST_AT_ONCE,
-        )
-    for file in unread:
-        await announce_file(file, queues=queues)
-    for file in unembedded:
-        await announce_chunks(file.file_id, file.generation, database=database, queues=queues)
-    return _report([*unread, *unembedded])
-
-
-def _age(depth: QueueDepth) -> float:
-    return (depth.oldest_seconds or 0.0) + GRACE_SECONDS
-
-
-def _report(lost: list[File]) -> int:
+        for queue, statuses in STEPS.items():
+            held = on_queue[queue]
+            grace = GRACE_SECONDS + time.monotonic() - began if held is not None else _unknown(depths[queue])
+            lost += len(await wait_again(rows, statuses, on_queue=held or (), older_than_seconds=grace))
+    reach("recover.files_wait_again")
     if lost:
-        log.warning("messages were lost; announced their files again", files=len(lost))
-    return len(lost)
+        log.warning("messages were lost; their files wait for their turn again", files=lost)
+    return lost
+
+
+def _unknown(depth: QueueDepth) -> float:
+    return (depth.oldest_seconds or 0.0) + UNKNOWN_SECONDS

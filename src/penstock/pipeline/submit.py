@@ -1,4 +1,4 @@
-"""Step 1: store the bytes, record the File, ask for its ingestion."""
+"""Step 1: store the bytes, and record the File: from that commit on it waits for its turn to be ingested."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 
 from penstock.database.connection import Database
 from penstock.database.files import NewFile, insert_file
+from penstock.failpoints import reach
 from penstock.models import File
 from penstock.objects import ObjectStore, object_key
-from penstock.pipeline.announce import announce_file
-from penstock.queues.port import Queues
+from penstock.pipeline.dispatch import Dispatcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ async def submit(
     max_bytes: int,
     database: Database,
     store: ObjectStore,
-    queues: Queues,
+    dispatcher: Dispatcher,
 ) -> File:
     """Take a File's bytes; when this returns, nothing can lose it.
 
@@ -41,6 +41,7 @@ async def submit(
     file_id = uuid4()
     key = object_key(file_id)
     stored = await store.write(key, content, max_bytes=max_bytes)
+    reach("submit.object_stored")
     new = NewFile(
         file_id=file_id,
         name=described.name,
@@ -51,11 +52,11 @@ async def submit(
         metadata=described.metadata,
         batch=described.batch,
     )
-    return await _record_and_announce(new, database=database, queues=queues)
+    return await _record(new, database=database, dispatcher=dispatcher)
 
 
 async def submit_reference(
-    described: Description, key: str, *, database: Database, store: ObjectStore, queues: Queues
+    described: Description, key: str, *, database: Database, store: ObjectStore, dispatcher: Dispatcher
 ) -> File:
     """Take a File whose object is in the store already; it stays there when the File is deleted.
 
@@ -71,11 +72,12 @@ async def submit_reference(
         metadata=described.metadata,
         batch=described.batch,
     )
-    return await _record_and_announce(new, database=database, queues=queues)
+    return await _record(new, database=database, dispatcher=dispatcher)
 
 
-async def _record_and_announce(new: NewFile, *, database: Database, queues: Queues) -> File:
+async def _record(new: NewFile, *, database: Database, dispatcher: Dispatcher) -> File:
     async with database.transaction() as rows:
         file = await insert_file(rows, new)
-    await announce_file(file, queues=queues)
+    reach("submit.file_recorded")
+    dispatcher.wake()
     return file

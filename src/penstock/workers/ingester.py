@@ -32,7 +32,7 @@ class Ingester:
                 ingest,
                 database=services.database,
                 store=services.store,
-                queues=services.queues,
+                dispatcher=services.dispatcher,
                 parser=parser,
                 language=services.settings.search.language,
                 folder=folder,

@@ -12,8 +12,10 @@ import structlog
 import uvloop
 
 from penstock.errors import ServiceUnavailable
+from penstock.pipeline.dispatch import Dispatcher
 from penstock.pipeline.recover import recover
 from penstock.queues.policy import RetryPolicy
+from penstock.queues.port import Delivery, Handler, Verdict
 from penstock.queues.waiting import wait
 from penstock.services import Services, open_services
 from penstock.settings import QueueSettings, Settings
@@ -82,13 +84,26 @@ async def _answering(health: Health, settings: Settings) -> AsyncGenerator[None]
 async def _work(role: Role, settings: Settings, stop: asyncio.Event, health: Health) -> None:
     async with open_services(settings, role=role.name) as services, role.open_step(services) as step:
         structlog.contextvars.bind_contextvars(worker=services.worker)
-        handler = attempting(step, policy=retry_policy(settings.queue), database=services.database)
+        attempt = attempting(step, policy=retry_policy(settings.queue), database=services.database)
+        handler = waking(attempt, services.dispatcher)
         concurrency = settings.worker.concurrency or role.concurrency(settings)
         log.info("ready", queue=role.queue, concurrency=concurrency)
         health.ready = True
-        async with _recovering(services, stop):
+        async with services.dispatcher.running(), _recovering(services, stop):
             await services.queues.consume(role.queue, handler, concurrency=concurrency, stop=stop)
         health.ready = False
+
+
+def waking(attempt: Handler, dispatcher: Dispatcher) -> Handler:
+    """`attempt`, after which the queue is shorter and may take more."""
+
+    async def handle(delivery: Delivery) -> Verdict:
+        try:
+            return await attempt(delivery)
+        finally:
+            dispatcher.wake()
+
+    return handle
 
 
 def retry_policy(settings: QueueSettings) -> RetryPolicy:
@@ -113,7 +128,9 @@ async def _recovering(services: Services, stop: asyncio.Event) -> AsyncGenerator
 async def _recover(services: Services, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
-            RECOVERED.inc(await recover(database=services.database, queues=services.queues))
+            if lost := await recover(database=services.database, queues=services.queues):
+                RECOVERED.inc(lost)
+                services.dispatcher.wake()
         except ServiceUnavailable as error:
             log.debug("cannot look for lost files now", reason=error.message)
         await wait(stop, services.settings.worker.recover_seconds)

@@ -1,0 +1,195 @@
+"""Move work from the rows to the queues, a little at a time and in fair order.
+
+The rows are the backlog: a File that asks for a step *waits* there (`announced_at is null`) from the commit
+that asks for it. `dispatch` puts on a queue only as much as its workers will take within seconds, so that a
+million Files fill no broker's memory, and whoever comes later need not wait behind them: the next message
+is that of whose turn it is, batch by batch, and now and then that of the newest File.
+
+Why so, and what it costs: docs/decisions/0018-rows-are-the-backlog.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+from uuid import UUID
+
+import structlog
+
+from penstock.database import turns
+from penstock.database.connection import Database, Rows
+from penstock.database.embeddings import settle_embedded
+from penstock.database.turns import Announced, WaitingFile
+from penstock.errors import ServiceUnavailable
+from penstock.failpoints import reach
+from penstock.models import (
+    EMBEDDING_QUEUE,
+    INGEST_QUEUE,
+    MAX_CHUNKS_PER_MESSAGE,
+    EmbedRequest,
+    IngestRequest,
+    QueueDepth,
+)
+from penstock.queues.port import Queues
+
+log = structlog.get_logger()
+
+LEAST_WAITING = 16
+"""Messages that may wait on a queue even where no worker has shown itself."""
+WAITING_FOR_EACH_IN_FLIGHT = 2
+"""More workers, a longer queue: what waits is gone within about twice the time of one message."""
+NEWEST_EVERY = 4
+"""One message in so many is that of the newest File."""
+PAUSE_SECONDS = 0.05
+"""Between two looks at the queues, however often they are asked for."""
+LOOK_SECONDS = 5.0
+"""Look at least so often: a process may have died between its commit and its dispatch."""
+
+
+def room(depth: QueueDepth) -> int:
+    """How many messages a queue may take now. None until a quarter is free: a look for each single one is too dear."""
+    most = LEAST_WAITING + WAITING_FOR_EACH_IN_FLIGHT * depth.in_flight
+    free = most - depth.waiting
+    return free if free >= most / 4 else 0
+
+
+async def dispatch(*, database: Database, queues: Queues) -> int:
+    """Fill both queues as far as they have room; how many messages were sent.
+
+    A process that dies between commit and publish leaves Files that count as announced and are on no
+    queue: `recover` lets them wait again. Raises `ServiceUnavailable`.
+    """
+    depths = await queues.depths()
+    sent = 0
+    if free := room(depths[EMBEDDING_QUEUE]):
+        sent += await _dispatch_chunks(free, database=database, queues=queues)
+    if free := room(depths[INGEST_QUEUE]):
+        sent += await _dispatch_files(free, database=database, queues=queues)
+    return sent
+
+
+async def _dispatch_files(free: int, *, database: Database, queues: Queues) -> int:
+    newest = free // NEWEST_EVERY
+    async with database.transaction() as rows:
+        taken = await turns.take_ingest_turns(rows, limit=free - newest, newest=newest)
+    reach("dispatch.files_taken")
+    if taken:
+        messages = [IngestRequest(file_id=file_id, generation=generation) for file_id, generation in taken]
+        await queues.publish(INGEST_QUEUE, messages)
+        reach("dispatch.files_published")
+    return len(taken)
+
+
+async def _dispatch_chunks(free: int, *, database: Database, queues: Queues) -> int:
+    async with database.transaction() as rows:
+        messages = await _take_chunks(rows, free)
+    reach("dispatch.chunks_taken")
+    if messages:
+        await queues.publish(EMBEDDING_QUEUE, messages)
+        reach("dispatch.chunks_published")
+    return len(messages)
+
+
+async def _take_chunks(rows: Rows, free: int) -> list[EmbedRequest]:
+    """The next messages, in turn; their Chunks count as announced from now on."""
+    shares = share(await turns.wait_to_be_embedded(rows, limit=free), free)
+    if not shares:
+        return []
+    found = await turns.chunks_to_announce(
+        rows, {file: messages * MAX_CHUNKS_PER_MESSAGE for file, messages in shares.items()}
+    )
+    announced = [_announced(file, found[file.file_id], most=most) for file, most in shares.items()]
+    reached = max((file.turn for file in shares if not file.newest), default=0.0)
+    await turns.announce_chunks(rows, announced, reached=reached)
+    for file in shares:
+        if not found[file.file_id] and file.announced_index < 0:
+            await _settle(rows, file)
+    return [message for file in shares for message in _messages(file, [id_ for id_, _ in found[file.file_id]])]
+
+
+def share(waiting: Sequence[WaitingFile], free: int) -> dict[WaitingFile, int]:
+    """How many messages each File may send: always the one whose turn is first, whose turn then moves on by one."""
+    newest = [file for file in waiting if file.newest]
+    shares = {file: min(_messages_left(file), max(1, free // NEWEST_EVERY)) for file in newest}
+    free -= sum(shares.values())
+    line = [(file.turn, at, file) for at, file in enumerate(waiting) if not file.newest]
+    heapq.heapify(line)
+    while line and free > 0:
+        turn, at, file = heapq.heappop(line)
+        shares[file] = shares.get(file, 0) + 1
+        free -= 1
+        if shares[file] < _messages_left(file):
+            heapq.heappush(line, (turn + 1, at, file))
+    return shares
+
+
+def _messages_left(file: WaitingFile) -> int:
+    return max(1, -(-(file.chunk_count - 1 - file.announced_index) // MAX_CHUNKS_PER_MESSAGE))
+
+
+def _announced(file: WaitingFile, chunks: Sequence[tuple[UUID, int]], *, most: int) -> Announced:
+    index = chunks[-1][1] if chunks else file.announced_index
+    complete = len(chunks) < most * MAX_CHUNKS_PER_MESSAGE or index >= file.chunk_count - 1
+    return Announced(file, index=index, turn=file.turn + most, complete=complete)
+
+
+def _messages(file: WaitingFile, chunk_ids: Sequence[UUID]) -> list[EmbedRequest]:
+    return [
+        EmbedRequest(
+            file_id=file.file_id,
+            generation=file.generation,
+            chunk_ids=tuple(chunk_ids[start : start + MAX_CHUNKS_PER_MESSAGE]),
+        )
+        for start in range(0, len(chunk_ids), MAX_CHUNKS_PER_MESSAGE)
+    ]
+
+
+async def _settle(rows: Rows, file: WaitingFile) -> None:
+    """All of its Chunks have vectors, but nobody was left to say so."""
+    await turns.recount_embedded(rows, file.file_id, file.generation)
+    await settle_embedded(rows, file.file_id, file.generation, fresh=0)
+
+
+class Dispatcher:
+    """Dispatches in the background of a process, as often as it is woken and every few seconds."""
+
+    def __init__(self, *, database: Database, queues: Queues) -> None:
+        self._database = database
+        self._queues = queues
+        self._woken = asyncio.Event()
+        self._away = False
+
+    def wake(self) -> None:
+        """Something was committed that asks for work, or a queue got shorter. Costs nothing."""
+        self._woken.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Dispatch while the block runs."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        while True:
+            self._woken.clear()
+            try:
+                await dispatch(database=self._database, queues=self._queues)
+            except ServiceUnavailable as error:
+                if not self._away:
+                    log.warning("files wait in the database until the queue is back", reason=error.message)
+                self._away = True
+            except Exception:
+                # Whatever it is must not end the only thing that hands work on; it is tried again, and told each time.
+                log.exception("files could not be put on the queue")
+            else:
+                self._away = False
+            await asyncio.sleep(PAUSE_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), LOOK_SECONDS)
