@@ -6,7 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 # As pip does: behind a company's proxy only the system knows its certificate.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: help demo check test lint types contracts fast bench chaos fidelity retrieval fuzz lock format clean
+.PHONY: help demo check test lint types contracts fast bench million chaos fidelity retrieval fuzz lock format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench: .venv/installed  ## filings end to end beside LlamaIndex: ratio and cosin
 	$(BIN)/python benchmarks/peers/install.py
 	$(BIN)/python benchmarks/end_to_end.py
 	$(BIN)/python benchmarks/plot.py
+
+million: .venv/installed  ## what handing in costs beside a million waiting files (1 minute)
+	$(BIN)/python benchmarks/million_files.py
 
 fidelity: .venv/installed programs-to-compare  ## count the words of the test corpora against independent readings: docs/fidelity.md
 	PYTHONPATH=benchmarks $(BIN)/python -m fidelity
