@@ -14,6 +14,7 @@ from penstock.database.connection import Database
 from penstock.database.embeddings import insert_embeddings, register_model, settle_embedded
 from penstock.database.files import begin_ingest, fail_file
 from penstock.database.turns import WaitingFile, chunks_to_announce
+from penstock.database.unclaimed import reserve_object
 from penstock.embedding.fake import FakeEngine
 from penstock.models import Failure, NewChunk
 from penstock.objects import text_key
@@ -38,15 +39,18 @@ async def _fail(database_url: str, file_id: UUID, failure: Failure) -> None:
 
 
 async def _complete(database_url: str, objects: Path, file_id: UUID, texts: Sequence[str], generation: int) -> None:
-    text_path = objects / text_key(file_id, generation)
+    key = text_key(file_id, generation)
+    text_path = objects / key
     text_path.parent.mkdir(parents=True, exist_ok=True)
     text_path.write_text("\n".join(texts), encoding="utf-8")
     database = await Database.open(DatabaseSettings(url=SecretStr(database_url)))
     async with database.transaction() as rows:
         assert await begin_ingest(rows, file_id, generation)
+        await reserve_object(rows, key)
         chunks = _chunks(texts)
         ingested = IngestedFile(
-            file_id, generation, "text/plain", "0" * 64, "english", 1, len(texts), 2 * len(texts), 0.9993, (2, 3)
+            *(file_id, generation, "text/plain", "0" * 64, "english", 1, len(texts), 2 * len(texts), 0.9993, (2, 3)),
+            text_key=key,
         )
         assert await record_chunks(rows, ingested, chunks)
     await _embed(database, file_id, generation)

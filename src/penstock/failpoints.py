@@ -21,6 +21,7 @@ VARIABLE = "PENSTOCK_FAIL_POINTS"
 
 FAIL_POINTS: Mapping[str, str] = MappingProxyType(
     {
+        "submit.key_reserved": "the name of an object, of which no byte is stored yet",
         "submit.object_stored": "the bytes, of which no row tells yet",
         "submit.file_recorded": "the File, whose client has no answer yet",
         "dispatch.files_taken": "that Files are announced, of which no message is sent yet",
@@ -30,18 +31,18 @@ FAIL_POINTS: Mapping[str, str] = MappingProxyType(
         "ingest.begun": "that the File is being read",
         "ingest.text_stored": "its text, of which no row tells yet",
         "ingest.chunks_recorded": "its Chunks, whose message is not acknowledged yet",
-        "ingest.text_deleted": "that the text of a superseded generation is gone",
         "embed.vectors_reused": "the vectors that equal texts had",
         "embed.vectors_recorded": "the vectors, whose message is not acknowledged yet",
-        "embed.old_texts_deleted": "that the texts of old generations are gone",
         "give_up.file_failed": "why the File failed, before its message is a dead letter",
         "delete.file_deleted": "that the File is gone, and its object not yet",
-        "delete.object_deleted": "that its object is gone, and its texts not yet",
-        "delete.texts_deleted": "that all of it is gone",
         "reingest.generation_started": "that the File is to be read again",
         "recover.files_wait_again": "that lost Files wait for their turn",
         "replay.file_waits_again": "that a failed File waits again, before its dead letter is dropped",
         "replay.letter_dropped": "that the dead letter is gone",
+        "claim.reservation_extended": "that the writer of an object is alive",
+        "claim.object_released": "that nobody will claim an object, which is still there",
+        "sweep.object_deleted": "that an object is gone, of which the row still tells",
+        "sweep.objects_forgotten": "that objects and their rows are gone",
     }
 )
 """Every point, and what is durable at that moment."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +29,9 @@ PART_BYTES = 5 * 1024 * 1024
 PARTS_AT_ONCE = 2
 """Of one upload on their way to the store: each is held in memory."""
 
+STAGED_AT_MOST = 3
+"""Files of a key that killed writers can leave on `file://`; a key has one writer, so the first would do."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
@@ -42,15 +47,17 @@ def object_key(file_id: UUID) -> str:
 
 
 def text_key(file_id: UUID, generation: int) -> str:
-    """Where the extracted text of a generation lives, UTF-8."""
-    return f"text/{file_id}/{generation}"
+    """A new place for the extracted text of a generation, UTF-8: each attempt writes to its own."""
+    return f"text/{file_id}/{generation}-{secrets.token_hex(8)}"
 
 
 class ObjectStore:
     """One store. Every error of its vendor becomes `ObjectMissing` or `ServiceUnavailable`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, folder: Path | None = None) -> None:
+        """`folder` is where a `file://` store is."""
         self._store = store
+        self._folder = folder
 
     @classmethod
     def open(cls, settings: ObjectStoreSettings) -> ObjectStore:
@@ -59,7 +66,7 @@ class ObjectStore:
         if parts.scheme == "file":
             folder = Path(unquote(parts.path))
             try:
-                return cls(LocalStore(folder, mkdir=True, automatic_cleanup=True))
+                return cls(LocalStore(folder, mkdir=True, automatic_cleanup=True), folder)
             except (BaseError, OSError) as error:
                 raise ServiceUnavailable(f"The object store's folder {folder} cannot be used: {error}") from error
         return cls(from_url(settings.url))
@@ -129,17 +136,11 @@ class ObjectStore:
         except (BaseError, OSError) as error:
             raise _unavailable(error) from error
 
-    async def delete_texts(self, file_id: UUID, *, but: int | None = None) -> None:
-        """Delete the extracted texts of all generations of a File, `but` the one named."""
-        try:
-            # Its signature names a type of pyarrow, which is not installed.
-            list_folder = self._store.list_with_delimiter_async  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            listed = await list_folder(f"text/{file_id}/")
-        except (BaseError, OSError) as error:
-            raise _unavailable(error) from error
-        for found in listed["objects"]:
-            if but is None or found["path"] != text_key(file_id, but):
-                await self.delete(found["path"])
+    async def wipe(self, key: str) -> None:
+        """Delete an object and what a writer of it left behind that was killed."""
+        await self.delete(key)
+        if self._folder is not None:
+            await asyncio.to_thread(_delete_remains, self._folder, self._folder / key)
 
     async def check(self) -> None:
         """Write, read and delete a small object. Raises `ServiceUnavailable`."""
@@ -154,3 +155,17 @@ class ObjectStore:
 
 def _unavailable(error: Exception) -> ServiceUnavailable:
     return ServiceUnavailable(f"The object store does not answer: {error}")
+
+
+def _delete_remains(root: Path, path: Path) -> None:
+    """A writer of obstore fills `path#1`, or the next number that is free, and renames it at the end."""
+    try:
+        for number in range(1, STAGED_AT_MOST + 1):
+            path.with_name(f"{path.name}#{number}").unlink(missing_ok=True)
+    except OSError as error:
+        raise _unavailable(error) from error
+    for folder in path.parents[: len(path.relative_to(root).parts) - 1]:
+        try:
+            folder.rmdir()
+        except OSError:  # it has other objects, or is gone
+            return

@@ -23,6 +23,7 @@ from penstock.pipeline.dispatch import Dispatcher, dispatch
 from penstock.pipeline.embed import embed
 from penstock.pipeline.ingest import ingest
 from penstock.pipeline.submit import Description, submit
+from penstock.pipeline.sweep import sweep
 from penstock.queues.port import Handler
 from penstock.services import Embedding, Services, open_embedding, open_parser, open_services
 from penstock.settings import load_settings
@@ -36,6 +37,7 @@ class Pipeline:
     embedding: Embedding
     parser: object
     folder: Path
+    objects_folder: Path
     asked: ListedQueues
 
     @property
@@ -75,7 +77,6 @@ class Pipeline:
         await embed(
             request,
             database=self.services.database,
-            store=self.services.store,
             batcher=self.embedding.batcher,
             model_id=self.embedding.index.model_id,
         )
@@ -87,6 +88,22 @@ class Pipeline:
                 await self.ingest(IngestRequest.model_validate(request.model_dump()))
             while request := self.asked.take(EMBEDDING_QUEUE):
                 await self.embed(EmbedRequest.model_validate(request.model_dump()))
+
+    async def sweep(self) -> int:
+        return await sweep(database=self.services.database, store=self.services.store)
+
+    def objects(self) -> set[str]:
+        """The keys of all that is in the store, leftovers of killed writers among them."""
+        root = self.objects_folder
+        return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+    async def claimed(self) -> set[str]:
+        """The keys that belong to a File."""
+        found = await self.values(
+            b"select object_key from files where owns_object union select text_key from files"
+            b" union select active_text_key from files"
+        )
+        return {str(key) for (key,) in found if key is not None}
 
     async def file(self, file_id: UUID) -> File:
         async with self.services.database.transaction() as rows:
@@ -166,4 +183,4 @@ async def open_pipeline(
         open_embedding(services) as embedding,
         open_parser(services) as (parser, work),
     ):
-        yield Pipeline(services, embedding, parser, work, ListedQueues())
+        yield Pipeline(services, embedding, parser, work, folder / "objects", ListedQueues())

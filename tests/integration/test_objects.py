@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Iterator
@@ -75,19 +76,43 @@ async def test_nothing_is_stored_of_what_is_too_large(store: ObjectStore) -> Non
         await store.size(key)
 
 
-async def test_deleting_twice_is_no_error_and_texts_go_but_one(store: ObjectStore, tmp_path: Path) -> None:
+async def test_deleting_twice_is_no_error(store: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("extracted")
-    file_id = uuid4()
-    for generation in (1, 2, 3):
-        await store.write_file(text_key(file_id, generation), tmp_path / "text")
-    await store.delete_texts(file_id, but=3)
-    assert await store.size(text_key(file_id, 3)) == len("extracted")
-    for generation in (1, 2):
-        with pytest.raises(ObjectMissing):
-            await store.size(text_key(file_id, generation))
-    await store.delete(text_key(file_id, 3))
-    await store.delete(text_key(file_id, 3))
+    key = text_key(uuid4(), 1)
+    await store.write_file(key, tmp_path / "text")
+    assert await store.size(key) == len("extracted")
+    await store.wipe(key)
+    await store.wipe(key)
     await store.check()
+
+
+KILLED_WRITER = """
+import asyncio, os, signal, sys
+from penstock.objects import ObjectStore
+from penstock.settings import ObjectStoreSettings
+
+async def pieces():
+    for _ in range(12):
+        yield bytes(2**20)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(ObjectStore.open(ObjectStoreSettings(url=sys.argv[1])).write(sys.argv[2], pieces(), max_bytes=2**30))
+"""
+
+
+async def test_what_a_killed_writer_left_in_a_folder_is_wiped(tmp_path: Path) -> None:
+    url, key, other = f"file://{tmp_path}/objects", text_key(uuid4(), 1), object_key(uuid4())
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", KILLED_WRITER, url, key])
+    assert files_in(tmp_path / "objects") == [f"{key}#1"], "the writer left its half"
+    store = ObjectStore.open(ObjectStoreSettings(url=url))
+    await store.write(other, pieces(1), max_bytes=MEBIBYTE)
+    await store.wipe(key)
+    assert files_in(tmp_path / "objects") == [other]
+    assert not (tmp_path / "objects" / "text").exists(), "empty folders go too"
+
+
+def files_in(folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
 
 
 async def test_a_store_that_is_away_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,6 @@ from structlog.testing import capture_logs
 from penstock.database.files import FileFilter, list_files
 from penstock.errors import NotFound, ObjectMissing, TooLarge
 from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, EmbedRequest, Failure, FileStatus, Hit, IngestRequest
-from penstock.objects import text_key
 from penstock.pipeline.change import delete, reingest
 from penstock.pipeline.give_up import give_up
 from penstock.pipeline.recover import recover
@@ -141,8 +140,9 @@ async def test_reingest_switches_in_one_step_and_search_never_sees_half_a_file(p
     done = await pipeline.file(file.file_id)
     assert (done.status, done.active_generation) == (FileStatus.COMPLETE, 2)
     assert {row[1] for row in await rows_of(pipeline, file.file_id)} == {2}
-    with pytest.raises(ObjectMissing):
-        await pipeline.services.store.size(text_key(file.file_id, 1))
+    await pipeline.sweep()
+    assert pipeline.objects() == await pipeline.claimed()
+    assert len(pipeline.objects()) == 2
 
 
 async def test_a_late_message_of_an_old_generation_does_nothing(pipeline: Pipeline) -> None:
@@ -171,10 +171,7 @@ async def test_text_of_a_deleted_file_is_not_written_after_the_delete(pipeline: 
     await pipeline.embed(late)
     await pipeline.ingest(IngestRequest(file_id=file.file_id, generation=1))
     assert await pipeline.values(b"select 1 from chunks union all select 1 from embeddings") == []
-    with pytest.raises(ObjectMissing):
-        await pipeline.services.store.size(file.object_key)
-    with pytest.raises(ObjectMissing):
-        await pipeline.services.store.size(text_key(file.file_id, 1))
+    assert pipeline.objects() == set()
     with pytest.raises(NotFound):
         await delete(file.file_id, database=pipeline.services.database, store=pipeline.services.store)
 
@@ -187,8 +184,9 @@ async def test_a_file_deleted_while_it_is_parsed_leaves_nothing(pipeline: Pipeli
         return_exceptions=True,
     )
     assert await pipeline.values(b"select 1 from files union all select 1 from chunks") == []
-    with pytest.raises(ObjectMissing):
-        await pipeline.services.store.size(text_key(file.file_id, 1))
+    await pipeline.sweep()
+    assert pipeline.objects() == set()
+    assert await pipeline.values(b"select object_key from unclaimed_objects") == []
 
 
 async def test_a_failed_file_says_why_and_stays_as_it_is(pipeline: Pipeline) -> None:

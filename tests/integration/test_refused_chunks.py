@@ -72,7 +72,6 @@ async def in_one_batch(pipeline: Pipeline, service: EmbeddingService) -> dict[st
     step = partial(
         embed,
         database=database,
-        store=pipeline.services.store,
         batcher=batcher,
         model_id=pipeline.embedding.index.model_id,
     )

@@ -22,7 +22,7 @@ SETTLING = [SOURCE / "queues" / "redis_session.py"]
 
 DURABLE = {
     "database": {"transaction"},
-    "store": {"write", "write_file", "delete", "delete_texts"},
+    "store": {"write", "write_file", "delete", "wipe"},
     "queues": {"publish", "drop", "replay"},
     "leases": {"acknowledge", "bury", "give_back"},
 }

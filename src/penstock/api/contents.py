@@ -14,9 +14,9 @@ from penstock.api.dependencies import OpenServices
 from penstock.api.files import existing_file
 from penstock.api.problems import documented
 from penstock.database import chunks as statements
+from penstock.database.files import get_text_key
 from penstock.errors import NotFound
 from penstock.models import Chunk
-from penstock.objects import text_key
 
 router = APIRouter(tags=["files"])
 
@@ -48,9 +48,11 @@ async def list_chunks(file_id: UUID, asked: Annotated[PageQuery, Query()], servi
 async def get_text(file_id: UUID, services: OpenServices) -> StreamingResponse:
     """UTF-8. The `char_span` of Chunks and Hits refers to it, in characters."""
     file = await existing_file(file_id, services)
-    if file.active_generation is None:
+    async with services.database.transaction() as rows:
+        key = await get_text_key(rows, file_id)
+    if key is None:
         raise NotFound(f"File {file_id} has no text yet; its status is {file.status}.")
-    pieces = services.store.read(text_key(file_id, file.active_generation))
+    pieces = services.store.read(key)
     first = await anext(pieces, b"")  # raises before the answer begins, where the object is not there
     return StreamingResponse(_chained(first, pieces), media_type="text/plain; charset=utf-8")
 

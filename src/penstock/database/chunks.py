@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from penstock.database.connection import Rows
 from penstock.database.statements import statement
+from penstock.database.unclaimed import came_too_late, release_object
 from penstock.models import Chunk, NewChunk, chunk_id, embedded_text
 
 
@@ -29,6 +30,8 @@ class IngestedFile:
     token_count: int
     coverage: float | None
     unread_pages: Sequence[int] = ()
+    text_key: str = field(kw_only=True)
+    """Where its text was written, reserved and not claimed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +54,19 @@ class UnembeddedChunk:
 async def record_chunks(rows: Rows, ingested: IngestedFile, chunks: Iterable[NewChunk]) -> bool:
     """Write all Chunks of a generation and mark the File `embedding`.
 
-    False, with nothing written, where the generation was deleted, superseded or recorded by another
-    Ingester meanwhile.
+    False, with nothing written and the text released, where the generation was deleted, superseded or recorded by
+    another Ingester meanwhile. Raises `ServiceUnavailable` where the text is swept.
     """
     which = {"file_id": ingested.file_id, "generation": ingested.generation}
     if await (await rows.execute(statement("lock_ingesting_file"), which)).fetchone() is None:
+        await release_object(rows, ingested.text_key)
         return False
     ingested = replace(ingested, language=await _known_language(rows, ingested.language))
     async with rows.cursor().copy(statement("copy_chunks")) as copy:
         for chunk in chunks:
             await copy.write_row(_copy_row(ingested, chunk))
     await rows.execute(statement("add_search_language"), {"language": ingested.language})
-    await rows.execute(
+    finished = await rows.execute(
         statement("finish_ingest"),
         {
             **which,
@@ -74,8 +78,11 @@ async def record_chunks(rows: Rows, ingested: IngestedFile, chunks: Iterable[New
             "token_count": ingested.token_count,
             "coverage": ingested.coverage,
             "unread_pages": list(ingested.unread_pages),
+            "text_key": ingested.text_key,
         },
     )
+    if await finished.fetchone() is None:
+        raise came_too_late(ingested.text_key)
     return True
 
 

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from penstock.database.connection import Rows
 from penstock.database.statements import statement
+from penstock.database.unclaimed import came_too_late
 from penstock.models import Failure, File, FileStatus
 
 DEFAULT_OWNER = "default"
@@ -52,15 +53,6 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectOfFile:
-    """The object behind a File."""
-
-    object_key: str
-    owned: bool
-    """Whether it goes when the File goes."""
-
-
-@dataclass(frozen=True, slots=True)
 class BatchSums:
     """How far the Files of one batch are."""
 
@@ -83,7 +75,7 @@ async def _one(rows: Rows, query: str, /, **parameters: Any) -> File | None:
 
 
 async def insert_file(rows: Rows, new: NewFile) -> File:
-    """Record a File as queued."""
+    """Record a File as queued and claim its own object. Raises `ServiceUnavailable` where that is swept."""
     file = await _one(
         rows,
         "insert_file",
@@ -98,7 +90,8 @@ async def insert_file(rows: Rows, new: NewFile) -> File:
         metadata=Jsonb(dict(new.metadata or {})),
         batch=new.batch,
     )
-    assert file is not None, "insert … returning returns the row"
+    if file is None:
+        raise came_too_late(new.object_key)
     return file
 
 
@@ -171,15 +164,24 @@ async def count_by_status(rows: Rows) -> dict[FileStatus, int]:
     return {status: counts.get(status, 0) for status in FileStatus}
 
 
-async def delete_file(rows: Rows, file_id: UUID) -> ObjectOfFile | None:
-    """Forget a File, its Chunks and embeddings; the object is the caller's to delete."""
+async def delete_file(rows: Rows, file_id: UUID) -> list[str] | None:
+    """Forget a File, its Chunks and embeddings; the keys that are the sweep's from here on."""
     row = await (await rows.execute(statement("delete_file"), {"file_id": file_id})).fetchone()
-    return None if row is None else ObjectOfFile(row["object_key"], row["owns_object"])
+    return None if row is None else row["object_keys"]
 
 
 async def start_generation(rows: Rows, file_id: UUID) -> File | None:
-    """Queue a new parse of a File."""
-    return await _one(rows, "start_generation", file_id=file_id)
+    """Queue a new parse of a File, and forget what search never saw of the ones before."""
+    file = await _one(rows, "start_generation", file_id=file_id)
+    if file is not None:
+        await rows.execute(statement("delete_unseen_generations"), {"file_id": file_id})
+    return file
+
+
+async def get_text_key(rows: Rows, file_id: UUID) -> str | None:
+    """Where the text is that search sees; None before there is one."""
+    row = await (await rows.execute(statement("get_text_key"), {"file_id": file_id})).fetchone()
+    return None if row is None else row["active_text_key"]
 
 
 async def begin_ingest(rows: Rows, file_id: UUID, generation: int) -> File | None:

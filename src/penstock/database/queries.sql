@@ -1,10 +1,16 @@
 -- Every SQL statement of Penstock but the migrations. `database/statements.py` reads it by name.
 
 -- name: insert_file
--- Record a File whose bytes are safe in the object store.
+-- Record a File whose bytes are safe in the object store, and claim its own object. No row: it is swept, or about to be.
+with claimed as (
+    delete from unclaimed_objects
+    where %(owns_object)s and object_key = %(object_key)s and due_at > clock_timestamp()
+    returning object_key
+)
 insert into files (file_id, owner, name, object_key, owns_object, media_type, size, sha256, metadata, batch, turn)
-values (%(file_id)s, %(owner)s, %(name)s, %(object_key)s, %(owns_object)s, %(media_type)s, %(size)s, %(sha256)s,
-        %(metadata)s, %(batch)s, penstock_ingest_turn(%(owner)s, %(batch)s))
+select %(file_id)s, %(owner)s, %(name)s, %(object_key)s, %(owns_object)s, %(media_type)s, %(size)s, %(sha256)s,
+       %(metadata)s, %(batch)s, penstock_ingest_turn(%(owner)s, %(batch)s)
+where not %(owns_object)s or exists (select from claimed)
 returning *;
 
 -- name: get_file
@@ -61,17 +67,78 @@ group by status;
 select status, count(*) as files from files group by status;
 
 -- name: delete_file
--- Forget a File with its Chunks and embeddings, and say which object was its own.
-delete from files where file_id = %(file_id)s returning *;
+-- Forget a File with its Chunks and embeddings; its own object and its texts are the sweep's from here on.
+with gone as (
+    delete from files where file_id = %(file_id)s returning *
+), garbage as (
+    insert into unclaimed_objects (object_key, due_at)
+    select distinct object_key, clock_timestamp()
+    from (select object_key from gone where owns_object
+          union select text_key from gone
+          union select active_text_key from gone) of_file
+    where object_key is not null
+    on conflict (object_key) do update set due_at = excluded.due_at
+    returning object_key
+)
+select array(select object_key from garbage) as object_keys from gone;
 
 -- name: start_generation
--- Ask for a new parse of a File; the active generation stays searchable meanwhile.
+-- Ask for a new parse of a File; the active generation stays searchable meanwhile. The text of one that search
+-- does not see is the sweep's. Locks as a deletion does: an Embedder that records Chunks of this File ends first.
+with before as (
+    select file_id, text_key, active_text_key from files where file_id = %(file_id)s for update
+), garbage as (
+    insert into unclaimed_objects (object_key, due_at)
+    select text_key, clock_timestamp() from before
+    where text_key is not null and text_key is distinct from active_text_key
+    on conflict (object_key) do update set due_at = excluded.due_at
+)
 update files
-set generation = generation + 1, status = 'queued', page_count = null, chunk_count = 0, embedded_count = 0,
-    token_count = 0, coverage = null, unread_pages = '{}', error_code = null, error_message = null, settled_at = null,
+set generation = generation + 1, text_key = null, status = 'queued', page_count = null, chunk_count = 0,
+    embedded_count = 0, token_count = 0, coverage = null, unread_pages = '{}', error_code = null, error_message = null, settled_at = null,
     updated_at = clock_timestamp(), announced_at = null, announced_index = -1, turn = penstock_ingest_turn(owner, batch)
-where file_id = %(file_id)s
-returning *;
+from before
+where files.file_id = before.file_id
+returning files.*;
+
+-- name: delete_unseen_generations
+-- Chunks of generations that were superseded before search saw them.
+delete from chunks using files
+where files.file_id = %(file_id)s and chunks.file_id = files.file_id and chunks.generation < files.generation
+  and chunks.generation is distinct from files.active_generation;
+
+-- name: reserve_object
+-- Before an object is written.
+insert into unclaimed_objects (object_key, due_at)
+values (%(object_key)s, clock_timestamp() + make_interval(secs => %(seconds)s));
+
+-- name: extend_object
+-- Its writer is alive. What is due stays due: the sweep may have deleted the object and died before it said so.
+update unclaimed_objects set due_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+where object_key = %(object_key)s and due_at > clock_timestamp();
+
+-- name: release_object
+-- Nobody will claim it any more.
+update unclaimed_objects set due_at = clock_timestamp() where object_key = %(object_key)s;
+
+-- name: due_objects
+-- What nobody claimed in time, by key, from behind a key; locked, without what somebody else has locked.
+select object_key,
+       exists (select from files f where f.object_key = u.object_key and not f.owns_object) as referenced
+from unclaimed_objects u
+where due_at <= clock_timestamp() and object_key > %(after)s
+  and (%(keys)s::text[] is null or object_key = any(%(keys)s))
+order by object_key
+limit %(limit)s
+for update of u skip locked;
+
+-- name: forget_objects
+-- They are gone from the store.
+delete from unclaimed_objects where object_key = any(%(keys)s);
+
+-- name: get_text_key
+-- Where the text of the generation that search sees is.
+select active_text_key from files where file_id = %(file_id)s;
 
 -- name: begin_ingest
 -- Mark a File as being read. No row: deleted, superseded, or past this step.
@@ -93,13 +160,19 @@ copy chunks (chunk_id, file_id, generation, index, text, text_hash, token_count,
 from stdin;
 
 -- name: finish_ingest
--- The Chunks are recorded; now they wait for their vectors.
+-- The Chunks are recorded; now they wait for their vectors. Claims the text. No row: it is swept, or about to be.
+with claimed as (
+    delete from unclaimed_objects where object_key = %(text_key)s and due_at > clock_timestamp() returning object_key
+)
 update files
 set status = 'embedding', media_type = %(media_type)s, language = %(language)s, sha256 = coalesce(sha256, %(sha256)s),
     page_count = %(page_count)s, chunk_count = %(chunk_count)s, embedded_count = 0, token_count = %(token_count)s,
     coverage = %(coverage)s, unread_pages = %(unread_pages)s, updated_at = clock_timestamp(),
+    text_key = claimed.object_key,
     announced_at = null, announced_index = -1, turn = penstock_embedding_turn(owner, batch)
-where file_id = %(file_id)s and generation = %(generation)s;
+from claimed
+where file_id = %(file_id)s and generation = %(generation)s
+returning file_id;
 
 -- name: list_chunks
 -- The Chunks that search sees of a File, in order, from behind an index.
@@ -135,9 +208,15 @@ order by chunks.index;
 
 -- name: reuse_embeddings
 -- Give Chunks the vector that an equal text has already. The row is copied, the engine is not asked.
--- Locks the Chunks first: one that was deleted meanwhile is skipped instead of breaking the foreign key.
-with alive as (
-    select chunk_id, text_hash from chunks where chunk_id = any(%(chunk_ids)s) for key share
+-- Locks the File, then the Chunks, as who deletes them does: one deleted meanwhile is skipped, nobody deadlocks.
+with wanted as materialized (
+    select file_id, generation from files
+    where file_id = (select file_id from chunks where chunk_id = any(%(chunk_ids)s) limit 1)
+    for key share
+), alive as (
+    select chunk_id, text_hash from wanted join chunks using (file_id, generation)
+    where chunk_id = any(%(chunk_ids)s)
+    for key share of chunks
 ), fresh as (
     insert into embeddings (chunk_id, model_id, text_hash, embedding)
     select alive.chunk_id, %(model_id)s, alive.text_hash, known.embedding
@@ -154,9 +233,15 @@ select chunk_id from fresh;
 
 -- name: insert_embeddings
 -- Record vectors; a Chunk that has one already keeps it. Returns how many were new.
--- Locks the Chunks first: one that was deleted meanwhile is skipped instead of breaking the foreign key.
-with alive as (
-    select chunk_id, text_hash from chunks where chunk_id = any(%(chunk_ids)s) for key share
+-- Locks the File, then the Chunks, as who deletes them does: one deleted meanwhile is skipped, nobody deadlocks.
+with wanted as materialized (
+    select file_id, generation from files
+    where file_id = (select file_id from chunks where chunk_id = any(%(chunk_ids)s) limit 1)
+    for key share
+), alive as (
+    select chunk_id, text_hash from wanted join chunks using (file_id, generation)
+    where chunk_id = any(%(chunk_ids)s)
+    for key share of chunks
 ), fresh as (
     insert into embeddings (chunk_id, model_id, text_hash, embedding)
     select alive.chunk_id, %(model_id)s, alive.text_hash, given.embedding
@@ -176,11 +261,23 @@ where file_id = %(file_id)s and generation = %(generation)s and status = 'embedd
 returning embedded_count >= chunk_count as ready;
 
 -- name: activate_generation
--- Every Chunk has its vector: search sees this generation from here on, and no other.
+-- Every Chunk has its vector: search sees this generation from here on, and no other. The text before is the sweep's.
+with before as (
+    select file_id, active_text_key, text_key from files
+    where file_id = %(file_id)s and generation = %(generation)s and status = 'embedding'
+    for no key update
+), garbage as (
+    insert into unclaimed_objects (object_key, due_at)
+    select active_text_key, clock_timestamp() from before
+    where active_text_key is not null and active_text_key is distinct from text_key
+    on conflict (object_key) do update set due_at = excluded.due_at
+)
 update files
-set status = 'complete', active_generation = generation, settled_at = clock_timestamp(), updated_at = clock_timestamp()
-where file_id = %(file_id)s and generation = %(generation)s and status = 'embedding'
-returning *;
+set status = 'complete', active_generation = generation, active_text_key = before.text_key,
+    settled_at = clock_timestamp(), updated_at = clock_timestamp()
+from before
+where files.file_id = before.file_id
+returning files.*;
 
 -- name: delete_old_generations
 -- What search no longer sees.

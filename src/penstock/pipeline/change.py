@@ -8,11 +8,12 @@ import structlog
 
 from penstock.database import files
 from penstock.database.connection import Database
-from penstock.errors import NotFound
+from penstock.errors import NotFound, ServiceUnavailable
 from penstock.failpoints import reach
 from penstock.models import File
 from penstock.objects import ObjectStore
 from penstock.pipeline.dispatch import Dispatcher
+from penstock.pipeline.sweep import sweep
 
 log = structlog.get_logger()
 
@@ -28,11 +29,10 @@ async def delete(file_id: UUID, *, database: Database, store: ObjectStore) -> No
     if gone is None:
         raise NotFound(f"There is no File {file_id}.")
     log.info("file deleted", file_id=str(file_id))
-    if gone.owned:
-        await store.delete(gone.object_key)
-        reach("delete.object_deleted")
-    await store.delete_texts(file_id)
-    reach("delete.texts_deleted")
+    try:
+        await sweep(database=database, store=store, keys=gone)
+    except ServiceUnavailable as error:
+        log.debug("the objects of a file are left to the sweep", file_id=str(file_id), reason=error.message)
 
 
 async def reingest(file_id: UUID, *, database: Database, dispatcher: Dispatcher) -> File:

@@ -17,14 +17,11 @@ from penstock.embedding.port import Embedded, Vector
 from penstock.errors import EmbeddingRefused
 from penstock.failpoints import reach
 from penstock.models import EmbedRequest
-from penstock.objects import ObjectStore
 
 log = structlog.get_logger()
 
 
-async def embed(
-    request: EmbedRequest, *, database: Database, store: ObjectStore, batcher: Batcher, model_id: int
-) -> None:
+async def embed(request: EmbedRequest, *, database: Database, batcher: Batcher, model_id: int) -> None:
     """Give the Chunks of a message their vectors; the last ones make the File complete.
 
     Chunks that have a vector, or whose generation is no longer wanted, cost nothing, so the same
@@ -44,8 +41,6 @@ async def embed(
     log.debug("chunks embedded", chunks=len(waiting) - len(refused), **facts)
     if complete:
         log.info("file complete", generation=request.generation, **facts)
-        await store.delete_texts(request.file_id, but=request.generation)
-        reach("embed.old_texts_deleted")
     if refused:
         raise _refusal(refused)
 

@@ -14,10 +14,12 @@ import structlog
 from penstock.database.chunks import IngestedFile, record_chunks
 from penstock.database.connection import Database
 from penstock.database.files import begin_ingest
+from penstock.database.unclaimed import reserve_object
 from penstock.failpoints import reach
 from penstock.models import File, IngestRequest, NewChunk, page_ranges
 from penstock.objects import ObjectStore, StoredObject, text_key
 from penstock.parsing.pool import ParsedFile, ParserPool
+from penstock.pipeline.claim import claiming
 from penstock.pipeline.dispatch import Dispatcher
 from penstock.settings import AUTO_LANGUAGE
 
@@ -44,20 +46,24 @@ async def ingest(
     at fault, a `ParserError` where it killed its parser, `ServiceUnavailable` otherwise.
     """
     began = time.perf_counter()
+    key = text_key(request.file_id, request.generation)
     async with database.transaction() as rows:
         file = await begin_ingest(rows, request.file_id, request.generation)
+        if file is not None:
+            await reserve_object(rows, key)
     reach("ingest.begun")
     if file is None:
         return
-    async with _parsed(file, store=store, parser=parser, language=language, folder=folder) as (ingested, spool):
-        await store.write_file(text_key(file.file_id, file.generation), spool.text_path)
+    async with (
+        claiming(key, database=database, store=store),
+        _parsed(file, store=store, parser=parser, language=language, folder=folder, text_key=key) as (ingested, spool),
+    ):
+        await store.write_file(key, spool.text_path)
         reach("ingest.text_stored")
         async with database.transaction() as rows:
             recorded = await record_chunks(rows, ingested, spool)
         reach("ingest.chunks_recorded")
     if not recorded:
-        await store.delete(text_key(file.file_id, file.generation))
-        reach("ingest.text_deleted")
         return
     dispatcher.wake()
     _report(file, ingested, seconds=time.perf_counter() - began)
@@ -65,7 +71,7 @@ async def ingest(
 
 @asynccontextmanager
 async def _parsed(
-    file: File, *, store: ObjectStore, parser: ParserPool, language: str, folder: Path
+    file: File, *, store: ObjectStore, parser: ParserPool, language: str, folder: Path, text_key: str
 ) -> AsyncGenerator[tuple[IngestedFile, _Spool]]:
     """The File's Chunks and what else parsing found out, in a folder that goes with the block."""
     with TemporaryDirectory(prefix="ingest-", dir=folder) as work:
@@ -76,7 +82,7 @@ async def _parsed(
                 async for chunks in parse.batches():
                     spool.append(chunks)
             _report_losses(file, parse.result)
-            ingested = _ingested(file, stored, parse.result)
+            ingested = _ingested(file, stored, parse.result, text_key)
             yield ingested if language == AUTO_LANGUAGE else replace(ingested, language=language), spool
 
 
@@ -100,7 +106,7 @@ class _Spool:
         self._file.close()
 
 
-def _ingested(file: File, stored: StoredObject, parsed: ParsedFile) -> IngestedFile:
+def _ingested(file: File, stored: StoredObject, parsed: ParsedFile, text_key: str) -> IngestedFile:
     return IngestedFile(
         file_id=file.file_id,
         generation=file.generation,
@@ -112,6 +118,7 @@ def _ingested(file: File, stored: StoredObject, parsed: ParsedFile) -> IngestedF
         token_count=parsed.token_count,
         coverage=parsed.coverage,
         unread_pages=parsed.unread_pages,
+        text_key=text_key,
     )
 
 

@@ -9,9 +9,11 @@ from uuid import UUID, uuid4
 
 from penstock.database.connection import Database
 from penstock.database.files import NewFile, insert_file
+from penstock.database.unclaimed import reserve_object
 from penstock.failpoints import reach
 from penstock.models import File
 from penstock.objects import ObjectStore, object_key
+from penstock.pipeline.claim import claiming
 from penstock.pipeline.dispatch import Dispatcher
 
 
@@ -40,19 +42,23 @@ async def submit(
     """
     file_id = uuid4()
     key = object_key(file_id)
-    stored = await store.write(key, content, max_bytes=max_bytes)
-    reach("submit.object_stored")
-    new = NewFile(
-        file_id=file_id,
-        name=described.name,
-        object_key=key,
-        owns_object=True,
-        size=stored.size,
-        sha256=stored.sha256,
-        metadata=described.metadata,
-        batch=described.batch,
-    )
-    return await _record(new, database=database, dispatcher=dispatcher)
+    async with database.transaction() as rows:
+        await reserve_object(rows, key)
+    reach("submit.key_reserved")
+    async with claiming(key, database=database, store=store):
+        stored = await store.write(key, content, max_bytes=max_bytes)
+        reach("submit.object_stored")
+        new = NewFile(
+            file_id=file_id,
+            name=described.name,
+            object_key=key,
+            owns_object=True,
+            size=stored.size,
+            sha256=stored.sha256,
+            metadata=described.metadata,
+            batch=described.batch,
+        )
+        return await _record(new, database=database, dispatcher=dispatcher)
 
 
 async def submit_reference(

@@ -35,7 +35,6 @@ class Embedder:
             yield partial(
                 embed,
                 database=services.database,
-                store=services.store,
                 batcher=embedding.batcher,
                 model_id=embedding.index.model_id,
             )

@@ -14,11 +14,13 @@ import uvloop
 from penstock.errors import ServiceUnavailable
 from penstock.pipeline.dispatch import Dispatcher
 from penstock.pipeline.recover import recover
+from penstock.pipeline.sweep import sweep
 from penstock.queues.policy import RetryPolicy
 from penstock.queues.port import Delivery, Handler, Verdict
 from penstock.queues.waiting import wait
 from penstock.services import Services, open_services
 from penstock.settings import QueueSettings, Settings
+from penstock.work_folders import delete_abandoned_folders
 from penstock.workers.attempt import Step, attempting
 from penstock.workers.health import Health
 from penstock.workers.metrics import RECOVERED
@@ -131,6 +133,8 @@ async def _recover(services: Services, stop: asyncio.Event) -> None:
             if lost := await recover(database=services.database, queues=services.queues):
                 RECOVERED.inc(lost)
                 services.dispatcher.wake()
+            await sweep(database=services.database, store=services.store)
         except ServiceUnavailable as error:
             log.debug("cannot look for lost files now", reason=error.message)
+        await asyncio.to_thread(delete_abandoned_folders)
         await wait(stop, services.settings.worker.recover_seconds)
