@@ -186,12 +186,13 @@ def _vector(text: str) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def orphans(site: Site) -> list[str]:
-    """Objects that no row knows. Helper tables that say what is still to be deleted must be empty by then."""
-    files = site.rows("select file_id, object_key, owns_object, generation, active_generation from files")
-    known = {file["object_key"] for file in files}
-    texts = {f"text/{file['file_id']}/{file['active_generation']}" for file in files}
-    latest = {f"text/{file['file_id']}/{file['generation']}" for file in files}
-    return sorted(site.objects() - known - texts - latest)
+    """Objects that no row knows, neither a File's nor one of those that are still to be claimed or swept."""
+    known = site.rows(
+        "select object_key from files union select text_key from files union select active_text_key from files"
+        " union select object_key from unclaimed_objects"
+    )
+    named = {row["object_key"] for row in known}
+    return sorted(key for key in site.objects() if key.partition("#")[0] not in named)
 
 
 def codes(found: Mapping[str, Outcome]) -> Counter[str]:
