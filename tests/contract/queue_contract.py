@@ -18,6 +18,7 @@ from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, EmbedRequest, IngestR
 from penstock.queues.port import Bury, Delivery, Done, Queues, Retry, Verdict
 
 LEASE = 1.0
+HARD_LIMIT = 60.0
 OpenQueues = Callable[[str], Awaitable[Queues]]
 
 
@@ -63,7 +64,9 @@ async def consuming(
 ) -> AsyncGenerator[asyncio.Event]:
     """A worker at work in the background; ends cleanly with the block."""
     stop = asyncio.Event()
-    task = asyncio.create_task(queues.consume(queue, handler, concurrency=concurrency, stop=stop))
+    task = asyncio.create_task(
+        queues.consume(queue, handler, concurrency=concurrency, hard_limit=HARD_LIMIT, stop=stop)
+    )
     try:
         yield stop
     finally:
@@ -179,7 +182,9 @@ class QueueContract:
         await publisher.publish(INGEST_QUEUE, [request(n) for n in range(6)])
         dead, heir = Recorder(gate=asyncio.Event()), Recorder()
         victim = await open_queues("host-a-1")
-        task = asyncio.create_task(victim.consume(INGEST_QUEUE, dead, concurrency=3, stop=asyncio.Event()))
+        task = asyncio.create_task(
+            victim.consume(INGEST_QUEUE, dead, concurrency=3, hard_limit=HARD_LIMIT, stop=asyncio.Event())
+        )
         await eventually(lambda: len(dead.seen) == 3)
         await self.kill(victim, task)
         async with consuming(await open_queues("host-b-7"), heir):

@@ -131,7 +131,7 @@ class ListedQueues:
     async def publish(self, queue: str, messages: Sequence[Message]) -> None:
         self.messages.setdefault(queue, []).extend(messages)
 
-    async def consume(self, queue: str, handler: Handler, *, concurrency: int, stop: object) -> None:
+    async def consume(self, queue: str, handler: Handler, *, concurrency: int, hard_limit: float, stop: object) -> None:
         raise AssertionError("the test delivers by hand")
 
     async def depths(self) -> dict[str, QueueDepth]:

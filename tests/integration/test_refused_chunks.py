@@ -75,7 +75,7 @@ async def in_one_batch(pipeline: Pipeline, service: EmbeddingService) -> dict[st
         batcher=batcher,
         model_id=pipeline.embedding.index.model_id,
     )
-    handle = attempting(step, policy=RetryPolicy(), database=database)
+    handle = attempting(step, policy=RetryPolicy(), database=database, hard_limit=60)
     service.answering.clear()
     busy = asyncio.create_task(batcher.embed(["busy"], [1]))  # so that all else waits for one batch
     requests: list[EmbedRequest] = []

@@ -85,7 +85,7 @@ def test_on_the_process_that_finds_its_file_removes_it_and_is_killed(tmp_path: P
     "paths",
     [
         pytest.param(STEPS, id="steps"),
-        pytest.param(SETTLING, id="settling", marks=pytest.mark.xfail(strict=True, reason="points come with suspects")),
+        pytest.param(SETTLING, id="settling"),
     ],
 )
 def test_every_durable_operation_is_followed_by_its_point(paths: list[Path]) -> None:

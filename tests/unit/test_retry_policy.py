@@ -50,3 +50,11 @@ def test_no_delay_is_longer_than_the_queue_can_hide_a_message() -> None:
 def test_jitter_spreads_delays_over_their_upper_half() -> None:
     assert POLICY.delay(3, lambda: 0.0) == 2
     assert POLICY.delay(3, lambda: 1.0) == 4
+
+
+@pytest.mark.parametrize(("attempt", "buried"), [(1, False), (3, False), (4, False), (5, True), (9, True)])
+def test_a_worker_may_die_once_more_than_a_step_may_fail(attempt: int, buried: bool) -> None:
+    """The first time another message in the same worker may have been at fault."""
+    verdict = RetryPolicy(max_attempts=3).after_deaths(attempt)
+    assert (verdict is not None) == buried
+    assert verdict is None or (verdict.code, verdict.attempts) == ("gave_up", attempt - 1)

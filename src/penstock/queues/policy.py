@@ -36,6 +36,17 @@ class RetryPolicy:
             return Bury(error.code, f"{error.message} ({attempt} attempts)")
         return Bury(GaveUp.code, f"{attempt} attempts failed, the last with {type(error).__name__}: {error}")
 
+    def after_deaths(self, attempt: int) -> Bury | None:
+        """The verdict on a message before its `attempt` begins, where those before ended with their worker's death.
+
+        One attempt more than others: the first death may have been the fault of another message in the same
+        worker. From the second on it was alone.
+        """
+        if attempt <= self.max_attempts + 1:
+            return None
+        deaths = attempt - 1
+        return Bury(GaveUp.code, f"The worker died on each of {deaths} attempts; its log may say why.", deaths)
+
     def delay(self, attempt: int, jitter: Callable[[], float]) -> float:
         """Seconds before the next attempt: doubled each time, between half and all of it by chance."""
         full = min(self.first_delay * 2 ** (attempt - 1), self.max_delay)

@@ -24,7 +24,7 @@ class Delivery:
     queue: str
     message: Message
     attempt: int
-    """1 for the first delivery; a delivery whose worker died counts."""
+    """1 for the first; one whose worker died counts, one that was only read ahead does not."""
     published_at: datetime
     worker: str
 
@@ -48,6 +48,8 @@ class Bury:
 
     code: str
     reason: str
+    attempts: int | None = None
+    """How many there were, where that is not the number of this one."""
 
 
 Verdict = Done | Retry | Bury
@@ -61,8 +63,13 @@ class Queues(Protocol):
         """Send; returns when the broker has them. Raises `ServiceUnavailable`."""
         ...
 
-    async def consume(self, queue: str, handler: Handler, *, concurrency: int, stop: asyncio.Event) -> None:
+    async def consume(
+        self, queue: str, handler: Handler, *, concurrency: int, hard_limit: float, stop: asyncio.Event
+    ) -> None:
         """Deliver messages to `handler`, at most `concurrency` at once, until `stop` is set.
+
+        A handler ends within `hard_limit` seconds; the lease of its message is renewed no longer, and a process
+        that holds one far beyond it is killed. A message whose worker died is delivered alone.
 
         Then takes nothing new, waits for the handlers at work, for at most the drain limit, gives
         the rest back at once without burning an attempt, and returns. Outlives a broker that goes

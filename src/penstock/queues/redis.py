@@ -28,6 +28,7 @@ from redis.exceptions import RedisError
 
 from penstock.errors import InvalidRequest, ServiceUnavailable
 from penstock.models import MESSAGE_TYPES, QUEUES, DeadLetter, Message, QueueDepth
+from penstock.queues.keeper import Keeper
 from penstock.queues.port import Handler
 from penstock.queues.redis_leases import GROUP, RETURNED, Leases, dead_letters_of, published_at
 from penstock.queues.redis_messages import files_on
@@ -42,6 +43,8 @@ SILENT = logging.getLogger("penstock.queues.faststream")
 SILENT.setLevel(logging.CRITICAL + 1)
 ENTRY_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 """Redis answers anything else as a range, or with an error that would pass for one of its own."""
+MOST_BEAT_SECONDS = 2.0
+"""Between two renewals of the leases."""
 NOBODY = "00000000-0000-0000-0000-000000000000"
 """Stands for the File of a dead letter that could not be read."""
 
@@ -70,12 +73,15 @@ class RedisQueues:
                 await self._publisher.publish(message, stream=queue, pipeline=commands)
             await commands.execute()
 
-    async def consume(self, queue: str, handler: Handler, *, concurrency: int, stop: asyncio.Event) -> None:
+    async def consume(
+        self, queue: str, handler: Handler, *, concurrency: int, hard_limit: float, stop: asyncio.Event
+    ) -> None:
         away = False
+        keeper = self._keeper(queue)
         while not stop.is_set():
             broker = RedisBroker(self._url, graceful_timeout=self._drain_seconds, logger=SILENT)
             try:
-                await Session(broker, self._leases(queue), handler, concurrency).run(stop)
+                await Session(broker, self._leases(queue), keeper, handler, concurrency, hard_limit).run(stop)
             except (RedisError, OSError, TimeoutError) as error:
                 if not away:
                     log.warning("queue is away; waiting for it", queue=queue, error=str(error))
@@ -155,6 +161,10 @@ class RedisQueues:
     async def close(self) -> None:
         await self._publisher.stop()
         await self._client.aclose()
+
+    def _keeper(self, queue: str) -> Keeper:
+        every = min(MOST_BEAT_SECONDS, self._settings.lease_seconds / 4)
+        return Keeper(url=self._url, stream=queue, group=GROUP, consumer=self._worker, every=every)
 
     def _leases(self, queue: str) -> Leases:
         return Leases(self._client, queue, self._worker, self._settings.lease_seconds)

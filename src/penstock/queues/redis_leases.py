@@ -1,8 +1,11 @@
 """Leases on the messages of one Redis stream: the commands that FastStream does not send.
 
 A message that was delivered and not acknowledged is *pending* for one consumer of the group, with an
-idle time and a delivery count. The lease is the idle time: when it reaches `lease_seconds`, whoever
-runs XAUTOCLAIM takes the message over.
+idle time. The lease is the idle time: when it reaches `lease_seconds`, whoever runs XAUTOCLAIM takes the
+message over.
+
+Attempts are counted in a hash beside the stream, each before it begins: Redis' own count goes up with every
+delivery, also for a message that was only read ahead by a worker which died of another one.
 """
 
 from __future__ import annotations
@@ -11,22 +14,42 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from redis.exceptions import ResponseError
+
+from penstock.queues.redis_scripts import BEGIN, BURY, FORGET_DELETED, GIVE_BACK
 
 GROUP = "penstock"
 RETURNED = "returned"
 """The consumer that holds messages which wait to be delivered again. It never reads."""
 MOST_PENDING = 10_000
+MOST_DEAD_LETTERS = 100_000
+"""About so many are kept, the newest: some 50 MB. What a File failed of is in its row as well."""
+MOST_FORGOTTEN = 100
+"""Pending entries that are looked at in one go."""
+
+
+class Counted(StrEnum):
+    """What becomes of the attempt of a message that is given back."""
+
+    ENDED = "ended"
+    """It counts, and ended with a word."""
+    FREE = "free"
+    """It began and does not count."""
+    UNBEGUN = "unbegun"
+    """It never began."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """A message that one consumer holds."""
+class Begun:
+    """Whether an attempt may be made now."""
 
-    message_id: str
-    deliveries: int
+    attempt: int
+    """Attempts that began, with this one if it did."""
+    began: bool
+    """False for a suspect: an attempt before ended without a word, and this one has to be made alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,58 +70,54 @@ class Leases:
             if "BUSYGROUP" not in str(error):
                 raise
 
-    async def held(self) -> list[Pending]:
-        """All messages this consumer holds: at work, or read ahead."""
-        return await self._pending("-", "+", MOST_PENDING)
-
-    async def find(self, message_id: str) -> Pending | None:
-        """The message, if this consumer still holds it."""
-        found = await self._pending(message_id, message_id, 1)
-        return found[0] if found else None
-
-    async def _pending(self, first: str, last: str, count: int) -> list[Pending]:
+    async def held(self) -> list[str]:
+        """Ids of all messages this consumer holds: at work, or read ahead."""
         entries: Sequence[Mapping[str, Any]] = await self.client.xpending_range(
-            self.stream, GROUP, first, last, count, consumername=self.consumer
+            self.stream, GROUP, "-", "+", MOST_PENDING, consumername=self.consumer
         )
-        return [Pending(entry["message_id"].decode(), entry["times_delivered"]) for entry in entries]
+        return [entry["message_id"].decode() for entry in entries]
 
-    async def renew(self) -> int:
-        """Start every lease anew and return their number. JUSTID leaves the delivery counts alone."""
-        held = await self.held()
-        if held:
-            ids = [pending.message_id for pending in held]
-            await self.client.xclaim(self.stream, GROUP, self.consumer, 0, ids, idle=0, justid=True)
-        return len(held)
+    async def begin(self, message_id: str, *, alone: bool = False) -> Begun | None:
+        """Count an attempt and start its lease; None where the message is another's now."""
+        answer = await self.client.eval(
+            BEGIN, 2, self.stream, self._attempts, GROUP, self.consumer, message_id, int(alone)
+        )
+        return None if answer is None else Begun(answer[0], bool(answer[1]))
 
-    async def give_back(self, pending: Pending, *, delay: float = 0, burns_attempt: bool) -> None:
-        """Let any worker have the message after `delay` seconds, at most the lease."""
+    async def give_back(self, message_id: str, counted: Counted, *, delay: float = 0) -> bool:
+        """Let any worker have the message after `delay` seconds, at most the lease; False where it is another's now."""
         idle = max(0.0, self.lease_seconds - delay)
-        deliveries = pending.deliveries if burns_attempt else max(0, pending.deliveries - 1)
-        await self.client.xclaim(
-            self.stream,
-            GROUP,
-            RETURNED,
-            0,
-            [pending.message_id],
-            idle=round(idle * 1000),
-            retrycount=deliveries,
-            justid=True,
-        )
+        answer = await self.client.eval(
+            GIVE_BACK, 2, self.stream, self._attempts,
+            GROUP, self.consumer, message_id, RETURNED, round(idle * 1000), counted.value,
+        )  # fmt: skip
+        return bool(answer)
 
     async def acknowledge(self, message_id: str) -> None:
         """Forget the message, in one transaction: acknowledged entries would otherwise stay in the stream."""
         async with self.client.pipeline(transaction=True) as commands:
             commands.xack(self.stream, GROUP, message_id)
             commands.xdel(self.stream, message_id)
+            commands.hdel(self._attempts, message_id, f"{message_id}:ended")
             await commands.execute()
 
-    async def bury(self, message_id: str, fields: Mapping[str, object]) -> None:
-        """Move the message to the dead letters, in one transaction."""
-        async with self.client.pipeline(transaction=True) as commands:
-            commands.xadd(dead_letters_of(self.stream), {"dead_letter": json.dumps(fields)})
-            commands.xack(self.stream, GROUP, message_id)
-            commands.xdel(self.stream, message_id)
-            await commands.execute()
+    async def bury(self, message_id: str, fields: Mapping[str, object]) -> bool:
+        """Move the message to the dead letters; False where it is another's now."""
+        answer = await self.client.eval(
+            BURY, 3, self.stream, self._attempts, dead_letters_of(self.stream),
+            GROUP, self.consumer, message_id, json.dumps(fields), MOST_DEAD_LETTERS,
+        )  # fmt: skip
+        return bool(answer)
+
+    async def forget_deleted(self) -> None:
+        """Let go of messages that somebody deleted while they were pending."""
+        await self.client.eval(
+            FORGET_DELETED, 2, self.stream, self._attempts, GROUP, round(self.lease_seconds * 500), MOST_FORGOTTEN
+        )
+
+    @property
+    def _attempts(self) -> str:
+        return f"{self.stream}-attempts"
 
 
 def dead_letters_of(queue: str) -> str:

@@ -1,8 +1,11 @@
 """One connection's worth of consuming one queue on Redis: FastStream reads, we keep the leases.
 
-A message that FastStream has read is in one of three places: waiting for a free slot, at work, or
-*unsettled*: its handler is over, but Redis could not be told. The heartbeat renews the leases of the
-first two and gives the third back, so that no message is held by a worker that does nothing for it.
+A message that FastStream has read waits for a free slot, is at work, or is *unsettled*: its handler is over, but
+Redis could not be told. The heartbeat, a process of its own, renews the leases of what is at work. What only waits
+goes to another worker when its lease runs out; what is unsettled is told again until Redis hears it.
+
+A message whose last attempt ended without a word, because its worker died, is a *suspect*: it is worked on alone, so
+that if it kills again it takes no other message's attempt along.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -19,11 +23,13 @@ from faststream import AckPolicy, BaseMiddleware
 from faststream.redis import RedisBroker, StreamSub
 from faststream.redis.annotations import RedisStreamMessage
 from faststream.redis.subscriber.usecases import LogicSubscriber
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
+from penstock.failpoints import reach
 from penstock.models import MESSAGE_TYPES, Message
+from penstock.queues.keeper import Keeper
 from penstock.queues.port import Bury, Delivery, Done, Handler, Retry, Verdict
-from penstock.queues.redis_leases import GROUP, Leases, Pending, published_at
+from penstock.queues.redis_leases import GROUP, Begun, Counted, Leases, published_at
 from penstock.queues.waiting import wait
 
 if TYPE_CHECKING:
@@ -40,6 +46,37 @@ BLOCK_MS = 2_000
 """XREADGROUP waits so long for a message; a new one wakes it at once."""
 TAKEOVER_POLL_MS = 500
 """How often an idle worker looks for messages whose lease ran out."""
+BEAT_SECONDS = 1.0
+"""How often what is unsettled is told again."""
+
+
+class Slots:
+    """Room for so many handlers at once, or for one that has to be alone."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._free = asyncio.Semaphore(count)
+        self._alone = asyncio.Lock()
+
+    @asynccontextmanager
+    async def one(self) -> AsyncGenerator[None]:
+        """Beside others."""
+        async with self._free:
+            yield
+
+    @asynccontextmanager
+    async def all(self) -> AsyncGenerator[None]:
+        """Alone: whoever is at work ends first, and nobody begins meanwhile."""
+        async with self._alone:  # two that each took half of the slots would wait for each other for ever
+            taken = 0
+            try:
+                while taken < self._count:
+                    await self._free.acquire()
+                    taken += 1
+                yield
+            finally:
+                for _ in range(taken):
+                    self._free.release()
 
 
 @dataclass(slots=True)
@@ -48,43 +85,48 @@ class Session:
 
     broker: RedisBroker
     leases: Leases
+    keeper: Keeper
     handler: Handler
     concurrency: int
+    hard_limit: float
+    known: set[str] = field(default_factory=set[str])
+    """Messages that wait for a slot or are at work."""
     at_work: set[str] = field(default_factory=set[str])
-    unsettled: set[str] = field(default_factory=set[str])
+    unsettled: dict[str, Callable[[], Awaitable[object]]] = field(
+        default_factory=dict[str, Callable[[], Awaitable[object]]]
+    )
+    stopping: bool = False
     away: bool = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns early when the queue's group is gone: FastStream stops its subscribers for good then."""
         await self.leases.create_group()
         await self._give_back_all()  # what the session before held when Redis went away
-        slots = asyncio.Semaphore(self.concurrency)  # one for both subscribers
+        slots = Slots(self.concurrency)  # for both subscribers
 
         async def deliver(message: Message, message_id: str) -> None:
-            async with slots:
-                await self._deliver(message, message_id)
+            await self._deliver(message, message_id, slots)
 
         subscribers = subscribe(self.broker, self.leases, deliver, concurrency=self.concurrency, refuse=self._refuse)
-        try:
-            await self.broker.start()
-            while not stop.is_set() and all(subscriber.running for subscriber in subscribers):
-                await self._beat()
-                await wait(stop, self._beat_seconds)
-        finally:
-            await self._stop()
-
-    @property
-    def _beat_seconds(self) -> float:
-        return min(1.0, self.leases.lease_seconds / 3)
+        async with self.keeper.running():
+            try:
+                await self.broker.start()
+                while not stop.is_set() and all(subscriber.running for subscriber in subscribers):
+                    await self._beat()
+                    await wait(stop, min(BEAT_SECONDS, self.leases.lease_seconds / 3))
+            finally:
+                self.stopping = True
+                await self._stop()
 
     async def _beat(self) -> None:
-        """Renew the leases. Redis may be away for a while: the handlers go on, and so do we."""
+        """Tell again what could not be told. Redis may be away for a while: the handlers go on, and so do we."""
         try:
-            for message_id in list(self.unsettled):
-                if pending := await self.leases.find(message_id):
-                    await self.leases.give_back(pending, burns_attempt=False)
-                self.unsettled.discard(message_id)
-            await self.leases.renew()
+            for message_id, settle in list(self.unsettled.items()):
+                await settle()
+                self.unsettled.pop(message_id, None)
+            await self.leases.forget_deleted()
+        except ResponseError:  # it came back empty: there is nothing left to settle
+            self.unsettled.clear()
         except (RedisError, OSError) as error:
             if not self.away:
                 log.warning("queue is away; waiting for it", queue=self.leases.stream, error=str(error))
@@ -94,84 +136,118 @@ class Session:
 
     async def _stop(self) -> None:
         """Finish what is at work, within the drain limit, with its leases alive; give the rest back."""
-        heartbeat = asyncio.create_task(self._keep_beating())
-        try:
-            await self.broker.stop()
-        finally:
-            heartbeat.cancel()
+        await self.broker.stop()
+        await self._beat()
         await self._give_back_all()
 
     async def _give_back_all(self) -> None:
-        for pending in await self.leases.held():
-            await self.leases.give_back(pending, burns_attempt=False)
+        for message_id in await self.leases.held():
+            counted = Counted.FREE if message_id in self.at_work else Counted.UNBEGUN
+            await self.leases.give_back(message_id, counted)
+            reach("queue.all_given_back")
 
-    async def _keep_beating(self) -> None:
-        while True:
-            await self._beat()
-            await asyncio.sleep(self._beat_seconds)
-
-    async def _deliver(self, message: Message, message_id: str) -> None:
-        if message_id in self.at_work:
-            return  # We slept longer than our lease and took over our own message.
-        self.at_work.add(message_id)
+    async def _deliver(self, message: Message, message_id: str, slots: Slots) -> None:
+        if message_id in self.known:
+            return  # Its lease ran out while it waited for a slot, or while we slept, and we took it over ourselves.
+        self.known.add(message_id)
         try:
             async with self._settling(message_id):
-                if pending := await self.leases.find(message_id):
-                    verdict = await self.handler(self._delivery(message, pending))
-                    await self._obey(verdict, pending, message)
-                # Otherwise it was taken over while it waited for a slot: it is another worker's now.
+                async with slots.one():
+                    begun = None if self.stopping else await self.leases.begin(message_id)
+                    if begun is not None and begun.began:
+                        await self._work(message, message_id, begun)
+                if begun is not None and not begun.began:
+                    await self._work_alone(message, message_id, slots)
         finally:
-            self.at_work.discard(message_id)
+            self.known.discard(message_id)
+
+    async def _work_alone(self, message: Message, message_id: str, slots: Slots) -> None:
+        self.keeper.hold(message_id, 2 * self.hard_limit)  # while it waits until the others are done
+        try:
+            async with slots.all():
+                begun = None if self.stopping else await self.leases.begin(message_id, alone=True)
+                if begun is not None:
+                    log.warning(
+                        "its worker died of this message or of another: tried alone",
+                        queue=self.leases.stream,
+                        file_id=str(message.file_id),
+                        attempt=begun.attempt,
+                    )
+                    await self._work(message, message_id, begun)
+        finally:
+            self.keeper.release(message_id)
+
+    async def _work(self, message: Message, message_id: str, begun: Begun) -> None:
+        self.at_work.add(message_id)
+        self.keeper.hold(message_id, self.hard_limit)
+        verdict: Verdict | None = None
+        try:
+            verdict = await self.handler(self._delivery(message, message_id, begun))
+            await self._obey(verdict, message_id, begun, message)
+        except (RedisError, OSError):
+            if verdict is not None:
+                self.unsettled[message_id] = partial(self._obey, verdict, message_id, begun, message)
+            raise
+        finally:
+            self.keeper.release(message_id)
+            if verdict is not None:  # else the process stops, and gives back what it did not finish
+                self.at_work.discard(message_id)
 
     @asynccontextmanager
     async def _settling(self, message_id: str) -> AsyncGenerator[None]:
-        """Whatever keeps a message from being settled, it must not stay held by a handler that is over."""
+        """Whatever keeps a message from being settled, its lease runs out and it comes back."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001  # the heartbeat gives the message back
-            self.unsettled.add(message_id)
+        except Exception as error:  # noqa: BLE001  # FastStream would only log it
             log.warning("message not settled", queue=self.leases.stream, message_id=message_id, error=str(error))
 
-    def _delivery(self, message: Message, pending: Pending) -> Delivery:
+    def _delivery(self, message: Message, message_id: str, begun: Begun) -> Delivery:
         return Delivery(
             queue=self.leases.stream,
             message=message,
-            attempt=pending.deliveries,
-            published_at=published_at(pending.message_id),
+            attempt=begun.attempt,
+            published_at=published_at(message_id),
             worker=self.leases.consumer,
         )
 
-    async def _obey(self, verdict: Verdict, pending: Pending, message: Message) -> None:
+    async def _obey(self, verdict: Verdict, message_id: str, begun: Begun, message: Message) -> None:
         if isinstance(verdict, Done):
             # Also when the lease was lost meanwhile: the work is committed, nobody needs to do it again.
-            await self.leases.acknowledge(pending.message_id)
-        elif await self.leases.find(pending.message_id) is None:
-            log.warning("lease was lost", queue=self.leases.stream, message_id=pending.message_id)
+            await self.leases.acknowledge(message_id)
+            reach("queue.message_acknowledged")
         elif isinstance(verdict, Retry):
-            await self.leases.give_back(pending, delay=verdict.delay, burns_attempt=verdict.burns_attempt)
+            counted = Counted.ENDED if verdict.burns_attempt else Counted.FREE
+            given_back = await self.leases.give_back(message_id, counted, delay=verdict.delay)
+            reach("queue.message_given_back")
+            if not given_back:
+                self._report_loss(message_id)
         else:
-            await self._bury(pending, verdict, message.model_dump(mode="json"))
+            buried = await self._bury(message_id, begun.attempt, verdict, message.model_dump(mode="json"))
+            if not buried:
+                self._report_loss(message_id)
+
+    def _report_loss(self, message_id: str) -> None:
+        log.warning("lease was lost; the message is another worker's", queue=self.leases.stream, message_id=message_id)
 
     async def _refuse(self, body: object, message_id: str, problem: str) -> None:
         """A message that is not one of ours would come back for ever: keep it where a person sees it."""
         log.error("message cannot be read", queue=self.leases.stream, message_id=message_id, problem=problem)
         async with self._settling(message_id):
-            if pending := await self.leases.find(message_id):
-                await self._bury(pending, Bury("invalid_message", problem), {"unreadable": repr(body)[:1000]})
+            await self._bury(message_id, 1, Bury("invalid_message", problem), {"unreadable": repr(body)[:1000]})
 
-    async def _bury(self, pending: Pending, verdict: Bury, message: dict[str, Any]) -> None:
-        await self.leases.bury(
-            pending.message_id,
-            {
-                "code": verdict.code,
-                "reason": verdict.reason,
-                "attempts": pending.deliveries,
-                "worker": self.leases.consumer,
-                "first_at": published_at(pending.message_id).isoformat(),
-                "last_at": datetime.now(UTC).isoformat(),
-                "message": message,
-            },
-        )
+    async def _bury(self, message_id: str, attempts: int, verdict: Bury, message: dict[str, Any]) -> bool:
+        letter = {
+            "code": verdict.code,
+            "reason": verdict.reason,
+            "attempts": attempts if verdict.attempts is None else verdict.attempts,
+            "worker": self.leases.consumer,
+            "first_at": published_at(message_id).isoformat(),
+            "last_at": datetime.now(UTC).isoformat(),
+            "message": message,
+        }
+        buried = await self.leases.bury(message_id, letter)
+        reach("queue.message_buried")
+        return buried
 
 
 def subscribe(

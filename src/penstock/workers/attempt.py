@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import structlog
 
 from penstock.database.connection import Database
-from penstock.errors import GaveUp, PenstockError, ServiceUnavailable
+from penstock.errors import PenstockError, ServiceUnavailable
 from penstock.models import Failure, Message
 from penstock.pipeline.give_up import give_up
 from penstock.queues.policy import RetryPolicy
@@ -22,12 +24,15 @@ Step = Callable[[Any], Awaitable[None]]
 """A step of the pipeline, with all but its message bound."""
 
 
-def attempting(step: Step, *, policy: RetryPolicy, database: Database) -> Handler:
-    """The handler of a queue: `step`, under `policy`. What is given up on fails its File first."""
+def attempting(step: Step, *, policy: RetryPolicy, database: Database, hard_limit: float) -> Handler:
+    """The handler of a queue: `step`, under `policy` and for at most `hard_limit` seconds.
+
+    What is given up on fails its File first.
+    """
 
     async def handle(delivery: Delivery) -> Verdict:
         began = time.perf_counter()
-        verdict = await _try(step, delivery, policy)
+        verdict = await _try(partial(_limited, step, hard_limit), delivery, policy)
         if isinstance(verdict, Bury):
             verdict = await _give_up(delivery.message, verdict, policy=policy, database=database)
         observe(delivery.queue, verdict, seconds=time.perf_counter() - began)
@@ -36,10 +41,17 @@ def attempting(step: Step, *, policy: RetryPolicy, database: Database) -> Handle
     return handle
 
 
+async def _limited(step: Step, seconds: float, message: Message) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await step(message)
+    except TimeoutError as error:
+        raise TimeoutError(f"the step took longer than {seconds:g} s") from error
+
+
 async def _try(step: Step, delivery: Delivery, policy: RetryPolicy) -> Verdict:
-    if delivery.attempt > policy.max_attempts:
-        # Attempts are counted before work starts: these ended without a word, with their worker.
-        return Bury(GaveUp.code, f"The worker died on each of {delivery.attempt - 1} attempts; its log may say why.")
+    if hopeless := policy.after_deaths(delivery.attempt):
+        return hopeless
     try:
         await step(delivery.message)
     except Exception as error:  # noqa: BLE001  # whatever it is, the message must get its verdict

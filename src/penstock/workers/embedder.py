@@ -15,6 +15,7 @@ from penstock.workers import metrics, process
 from penstock.workers.attempt import Step
 
 TYPICAL_CHUNK_TOKENS = 128
+LEAST_LIMIT_SECONDS = 900.0
 
 
 class Embedder:
@@ -27,6 +28,10 @@ class Embedder:
         """Enough messages in hand to fill every batch at work and as many again: none waits for the database."""
         batch = settings.embedding.batch_tokens / TYPICAL_CHUNK_TOKENS
         return max(4, round(2 * settings.embedding.concurrency * batch / MAX_CHUNKS_PER_MESSAGE))
+
+    def hard_limit(self, settings: Settings) -> float:
+        """A message waits for the batches before it, and a remote service may ask to wait."""
+        return max(LEAST_LIMIT_SECONDS, 10 * settings.embedding.timeout_seconds)
 
     @asynccontextmanager
     async def open_step(self, services: Services) -> AsyncGenerator[Step]:

@@ -14,6 +14,8 @@ from penstock.settings import Settings
 from penstock.workers import process
 from penstock.workers.attempt import Step
 
+TRANSFER_SECONDS = 1200.0
+
 
 class Ingester:
     """Reads, parses and chunks Files."""
@@ -24,6 +26,10 @@ class Ingester:
     def concurrency(self, settings: Settings) -> int:
         """One File in each parser child, and as many on their way from the store or into the database."""
         return 2 * (settings.parsing.children or available_processors())
+
+    def hard_limit(self, settings: Settings) -> float:
+        """What the parser may take, and as long again as fetching and recording the largest File does."""
+        return settings.parsing.timeout_seconds + settings.parsing.ocr_timeout_seconds + TRANSFER_SECONDS
 
     @asynccontextmanager
     async def open_step(self, services: Services) -> AsyncGenerator[Step]:

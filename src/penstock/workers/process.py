@@ -43,6 +43,10 @@ class Role(Protocol):
         """Messages in work at once that suit this role."""
         ...
 
+    def hard_limit(self, settings: Settings) -> float:
+        """Seconds after which an attempt has failed, whatever it does."""
+        ...
+
     def open_step(self, services: Services) -> AbstractAsyncContextManager[Step]:
         """The step with all that it touches, closed with the block."""
         ...
@@ -86,13 +90,14 @@ async def _answering(health: Health, settings: Settings) -> AsyncGenerator[None]
 async def _work(role: Role, settings: Settings, stop: asyncio.Event, health: Health) -> None:
     async with open_services(settings, role=role.name) as services, role.open_step(services) as step:
         structlog.contextvars.bind_contextvars(worker=services.worker)
-        attempt = attempting(step, policy=retry_policy(settings.queue), database=services.database)
+        limit = role.hard_limit(settings)
+        attempt = attempting(step, policy=retry_policy(settings.queue), database=services.database, hard_limit=limit)
         handler = waking(attempt, services.dispatcher)
         concurrency = settings.worker.concurrency or role.concurrency(settings)
         log.info("ready", queue=role.queue, concurrency=concurrency)
         health.ready = True
         async with services.dispatcher.running(), _recovering(services, stop):
-            await services.queues.consume(role.queue, handler, concurrency=concurrency, stop=stop)
+            await services.queues.consume(role.queue, handler, concurrency=concurrency, hard_limit=limit, stop=stop)
         health.ready = False
 
 

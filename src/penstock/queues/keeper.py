@@ -1,0 +1,95 @@
+"""The Worker's side of its heartbeat: starts that process, tells it what is worked on, replaces it when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+
+log = structlog.get_logger()
+
+COMMAND = (sys.executable, "-P", "-m", "penstock.queues.heartbeat")
+"""-P: a file in the user's folder must not pass for one of our modules."""
+PAUSE_SECONDS = 0.5
+"""Before another try, where the process does not start or dies at once."""
+
+
+class Keeper:
+    """Keeps leases alive while `running`, from a process of its own. Its methods cost one write to a pipe."""
+
+    def __init__(self, *, url: str, stream: str, group: str, consumer: str, every: float) -> None:
+        self._first = {"url": url, "stream": stream, "group": group, "consumer": consumer, "every": every}
+        self._until: dict[str, float] = {}
+        self._process: asyncio.subprocess.Process | None = None
+        self._begun = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """The heartbeat beats while the block runs."""
+        watch = asyncio.create_task(self._keep_running())
+        try:
+            await self._begun.wait()
+            yield
+        finally:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+
+    def hold(self, message_id: str, seconds: float) -> None:
+        """Renew the lease of this message from now on, for at most so long."""
+        self._until[message_id] = time.monotonic() + seconds
+        self._tell({"hold": message_id, "seconds": seconds})
+
+    def release(self, message_id: str) -> None:
+        """Renew it no more."""
+        if self._until.pop(message_id, None) is not None:
+            self._tell({"release": message_id})
+
+    def _tell(self, order: dict[str, object]) -> None:
+        if self._process is not None and self._process.stdin is not None and not self._process.stdin.is_closing():
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+
+    async def _keep_running(self) -> None:
+        while True:
+            began = time.monotonic()
+            try:
+                status = await self._run_once()
+            except OSError as error:  # no memory, no processes: leases run out meanwhile, and work goes to others
+                log.warning("the heartbeat cannot be started; trying again", error=str(error))
+            else:
+                log.warning("the heartbeat ended; another one is started", status=status)
+            self._begun.set()
+            if time.monotonic() - began < PAUSE_SECONDS:
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _run_once(self) -> int:
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # the terminal's Ctrl-C is for the Worker, which needs its leases while it drains
+        )
+        self._process = process
+        try:
+            self._tell({**self._first, "parent": os.getpid()})
+            for message_id, until in self._until.items():
+                self._tell({"hold": message_id, "seconds": until - time.monotonic()})
+            self._begun.set()
+            return await process.wait()
+        finally:
+            self._process = None
+            await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()

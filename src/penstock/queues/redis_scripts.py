@@ -1,0 +1,69 @@
+"""What has to happen on Redis in one piece, because a lease may change hands between two commands."""
+
+from __future__ import annotations
+
+RENEW = """
+-- Start the leases of messages anew, those that the consumer still has. KEYS: stream. ARGV: group, consumer, ids.
+for i = 3, #ARGV do
+    if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2]) > 0 then
+        redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'IDLE', 0, 'JUSTID')
+    end
+end
+"""
+
+BEGIN = """
+-- Count an attempt before it begins. KEYS: stream, attempts. ARGV: group, consumer, id, whether it is alone.
+-- Returns attempts that began and whether this one did; nothing where the consumer does not have the message.
+if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2]) == 0 then
+    return false
+end
+local began = tonumber(redis.call('HGET', KEYS[2], ARGV[3]) or '0')
+local ended = tonumber(redis.call('HGET', KEYS[2], ARGV[3] .. ':ended') or '0')
+if began > ended and ARGV[4] == '0' then
+    return {began, 0}
+end
+redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[3], 'IDLE', 0, 'JUSTID')
+return {redis.call('HINCRBY', KEYS[2], ARGV[3], 1), 1}
+"""
+
+GIVE_BACK = """
+-- Let whoever is free have a message, when its idle time has reached the lease. KEYS: stream, attempts.
+-- ARGV: group, consumer, id, the consumer of what is given back, idle milliseconds, attempt: ended, free or unbegun.
+if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2]) == 0 then
+    return 0
+end
+if ARGV[6] == 'ended' then
+    redis.call('HSET', KEYS[2], ARGV[3] .. ':ended', redis.call('HGET', KEYS[2], ARGV[3]) or '0')
+elseif ARGV[6] == 'free' and redis.call('HINCRBY', KEYS[2], ARGV[3], -1) < 1 then
+    redis.call('HDEL', KEYS[2], ARGV[3])
+end
+redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[4], 0, ARGV[3], 'IDLE', ARGV[5], 'JUSTID')
+return 1
+"""
+
+BURY = """
+-- Move a message to the dead letters. KEYS: stream, attempts, dead letters.
+-- ARGV: group, consumer, id, letter, most letters.
+if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2]) == 0 then
+    return 0
+end
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', 'dead_letter', ARGV[4])
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+redis.call('XDEL', KEYS[1], ARGV[3])
+redis.call('HDEL', KEYS[2], ARGV[3], ARGV[3] .. ':ended')
+return 1
+"""
+
+FORGET_DELETED = """
+-- Acknowledge what somebody deleted while it was pending: before Redis 7 it would be claimed, as nothing, for ever.
+-- KEYS: stream, attempts. ARGV: group, least idle milliseconds, most at once.
+for _, entry in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[2], '-', '+', ARGV[3])) do
+    if #redis.call('XRANGE', KEYS[1], entry[1], entry[1]) == 0 then
+        redis.call('XACK', KEYS[1], ARGV[1], entry[1])
+        redis.call('HDEL', KEYS[2], entry[1], entry[1] .. ':ended')
+    end
+end
+if redis.call('XLEN', KEYS[1]) == 0 then
+    redis.call('DEL', KEYS[2])
+end
+"""
