@@ -16,6 +16,7 @@ import httpx
 
 PATIENCE_SECONDS = 180.0
 PIECE_BYTES = 4096
+FORESEEN = (HTTPStatus.SERVICE_UNAVAILABLE,)
 
 
 class Refused(Exception):
@@ -31,6 +32,8 @@ class Client:
         self._lock = threading.Lock()
         self.answers = Counter[str]()
         """How often each answer came that was no success: a status, or the name of a broken connection's error."""
+        self.wrong: list[str] = []
+        """Answers that an API never gives, whatever happens."""
 
     def close(self) -> None:
         self._http.close()
@@ -115,6 +118,8 @@ class Client:
             if answer.is_success:
                 return answer
             self._count(str(answer.status_code))
+            if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR and answer.status_code not in FORESEEN:
+                self.wrong.append(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
             if answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR and answer.status_code != HTTPStatus.NOT_FOUND:
                 raise Refused(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
             if answer.status_code == HTTPStatus.NOT_FOUND:

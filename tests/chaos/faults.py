@@ -23,7 +23,7 @@ from chaos.site import SERVICES, Site
 from chaos.takeover import Takeovers
 from penstock.failpoints import FAIL_POINTS
 from penstock.models import QUEUES
-from penstock.queues.redis_leases import GROUP, dead_letters_of
+from penstock.queues.redis_leases import GROUP
 
 HOUR = 3600.0
 SUPPLY_SECONDS = 15.0
@@ -368,7 +368,7 @@ def change_a_file(scene: Scene) -> bool:
 
 def replay_and_drop(scene: Scene) -> bool:
     """A dead letter goes back on its queue, and another one is forgotten."""
-    letters = scene.client.dead_letters()
+    letters = scene.client.dead_letters() or _new_dead_letters(scene)
     for letter in letters[:1]:
         scene.client.replay(letter)
     for letter in letters[1:2]:
@@ -376,9 +376,14 @@ def replay_and_drop(scene: Scene) -> bool:
     return bool(letters)
 
 
-def dead_letters_left(site: Site) -> int:
-    with site.redis_client() as client:
-        return sum(client.xlen(dead_letters_of(queue)) for queue in QUEUES)
+def _new_dead_letters(scene: Scene, seconds: float = 10.0) -> list[dict[str, Any]]:
+    """Files that failed fail again when they are read again."""
+    for row in scene.site.rows("select file_id from files where status = 'failed' limit 2"):
+        scene.client.reingest(row["file_id"])
+    deadline = time.monotonic() + seconds
+    while not (letters := scene.client.dead_letters()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return letters
 
 
 def _has_clocks(site: Site) -> bool:

@@ -42,7 +42,8 @@ their order follow from the seed; what exactly a fault hits depends on the machi
 """
 
 EXPLANATION = """
-*Lost*: not there, or failed for a reason that the run without faults does not know. *Stuck*: neither complete nor
+*Lost*: not there, or failed for a reason that the run without faults does not know (which `parser_…` code a file gets
+that always ends its parser depends on whether a fault was quicker). *Stuck*: neither complete nor
 failed when nothing moved any more, or a message that stayed on a queue. *Duplicated*: a File twice, a Chunk of a former
 generation, or a File that had been deleted. *Different*: other Chunks or vectors than without faults. *Slowest
 takeover*: from the fault until the last message that the Worker held was done or in another Worker's hands.
