@@ -35,14 +35,16 @@ class Document:
 def documents(
     seed: int, count: int, *, words: Sequence[str] = ENGLISH, chunk_words: int = 150, chunks: int = MOST_CHUNKS
 ) -> list[Document]:
-    """`count` files, of which a tenth are real and as many hostile, where the corpora are there."""
+    """`count` files, of which a tenth are real and almost as many hostile, where the corpora are there."""
     chance = random.Random(f"documents {seed}")
     real, hostile = _small(CORPORA / "docs", CORPORA / "formats"), _small(CORPORA / "hostile", most=LARGEST_HOSTILE)
     found: list[Document] = []
     for number in range(count):
         draw = chance.random()
         pool = real if draw < 0.1 else hostile if draw < 0.18 else []
-        if pool:
+        if draw > 0.98:
+            found.append(Document(f"{number:05}-made.bin", b"\x00\xff" + chance.randbytes(200), hostile=True))
+        elif pool:
             path = chance.choice(pool)
             found.append(Document(f"{number:05}-{path.name}", path.read_bytes(), hostile=pool is hostile))
         else:

@@ -8,11 +8,13 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from uuid import UUID, uuid4
 
 import psutil
 from real_servers import wait_until
@@ -138,7 +140,7 @@ def reach_fail_point(scene: Scene) -> bool:
     name = scene.next_of(sorted(FAIL_POINTS))
     asked = scene.site.fail_points / name
     asked.touch()
-    with supply(scene) as supplied:
+    with supply(scene, name) as supplied:
         deadline = time.monotonic() + SUPPLY_SECONDS
         while asked.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -153,15 +155,16 @@ def reach_fail_point(scene: Scene) -> bool:
 
 
 @contextmanager
-def supply(scene: Scene) -> Generator[threading.Event]:
-    """Deletes, re-ingests, dead letters that come and go: what the steps besides the usual ones need to run."""
+def supply(scene: Scene, point: str) -> Generator[threading.Event]:
+    """What the steps besides the usual ones need to run, over and over: that brings `point` about in the end."""
     stop = threading.Event()
+
+    bring_about = SUPPLIES.get(point.partition(".")[0], _read_often)
 
     def work() -> None:
         while not stop.is_set():
-            change_a_file(scene)
-            for letter in scene.client.dead_letters()[:1]:
-                scene.client.replay(letter)
+            bring_about(scene)
+            stop.wait(0.1)
 
     thread = threading.Thread(target=work, name="supply", daemon=True)
     thread.start()
@@ -170,6 +173,47 @@ def supply(scene: Scene) -> Generator[threading.Event]:
     finally:
         stop.set()
         thread.join()
+
+
+def _read_often(scene: Scene) -> None:
+    """A long File again and again: each time supersedes the time before, while that is being read."""
+    alive = [file_id for _, file_id in scene.ledger.alive()]
+    longest = "select file_id from files where file_id = any(%s) order by chunk_count desc limit 3"
+    for row in scene.site.rows(longest, alive):
+        for _ in range(3):
+            scene.client.reingest(row["file_id"])
+            time.sleep(scene.chance.uniform(0, 0.1))
+
+
+def _come_and_go(scene: Scene) -> None:
+    """A File that nobody can read is handed in, fails, is tried again, and is deleted."""
+    name = f"passing-{scene.chance.random()}.bin"
+    file_id = scene.client.hand_in(name, b"\x00\xff" + scene.chance.randbytes(100), uuid4())
+    for verb in ("replay", "drop"):
+        _await_failure(scene, file_id)
+        for letter in scene.client.dead_letters():
+            if letter["file_id"] == str(file_id):
+                getattr(scene.client, verb)(letter)
+    scene.client.delete(file_id)
+
+
+def _await_failure(scene: Scene, file_id: UUID, seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    failed = "select 1 from files where file_id = %s and status = 'failed'"
+    while not scene.site.rows(failed, file_id) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _lose_messages(scene: Scene) -> None:
+    _read_often(scene)
+    flush(scene)
+    time.sleep(6)  # what was lost is looked for every five seconds
+
+
+SUPPLIES: Mapping[str, Callable[[Scene], None]] = MappingProxyType(
+    {"recover": _lose_messages} | dict.fromkeys(("submit", "delete", "give_up", "replay"), _come_and_go)
+)
+"""What brings the points of a step about, by the step's name."""
 
 
 def stop_and_continue(scene: Scene) -> bool:

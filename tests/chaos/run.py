@@ -111,9 +111,20 @@ def run(order: Order, root: Path, say: Say) -> Result:
         processes = _await_no_processes(site)
         temporary = sorted(str(path.relative_to(site.temporary)) for path in site.temporary.iterdir())
     return Result(
-        order.seed, phases, scene.client.wrong, sorted(scene.unreached), left, processes, temporary, seconds, referenced,
-        len(scene.ledger.wanted), reference, order.plan, order.outage_seconds,
-    )  # fmt: skip
+        seed=order.seed,
+        phases=phases,
+        wrong=scene.client.wrong,
+        unreached=sorted(scene.unreached),
+        orphans=left,
+        processes_left=processes,
+        temporary_left=temporary,
+        seconds=seconds,
+        reference_seconds=referenced,
+        files=len(scene.ledger.wanted),
+        reference=reference,
+        plan=order.plan,
+        outage_seconds=order.outage_seconds,
+    )
 
 
 def _reference(order: Order, site: Site, say: Say) -> tuple[dict[str, Outcome], list[str]]:
