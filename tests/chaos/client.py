@@ -49,6 +49,12 @@ class Client:
                 return found
         raise AssertionError("the loop ends by itself only by raising")
 
+    def break_off(self, name: str) -> None:
+        """An upload that ends in the middle of its form; the API must refuse it and keep nothing."""
+        body = f'--cut\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\nhalf'
+        with suppress(Refused):  # as it should be
+            self._send("POST", "/files", headers={"Content-Type": "multipart/form-data; boundary=cut"}, content=body)
+
     def find(self, name: str, batch: UUID) -> UUID | None:
         """The File of that name, if it arrived."""
         for _ in self._until_patience_ends(f"asking for {name}"):

@@ -42,8 +42,10 @@ class Scene:
     chance: random.Random
     outage_seconds: float = 3.0
     """The longest that something is away or slow."""
-    unreached: set[str] = field(default_factory=set[str])
-    """Fail points that nothing reached while they were on."""
+    tried: set[str] = field(default_factory=set[str])
+    reached: set[str] = field(default_factory=set[str])
+    """Fail points that were on, and those where somebody died."""
+    points_to_skip: set[str] = field(default_factory=set[str])
     turn: int = 0
 
     def next_of(self, things: Sequence[str]) -> str:
@@ -137,19 +139,21 @@ def kill_supervisor(scene: Scene) -> bool:
 
 def reach_fail_point(scene: Scene) -> bool:
     """Every point in turn: whoever reaches it dies there."""
-    name = scene.next_of(sorted(FAIL_POINTS))
+    name = scene.next_of([point for point in sorted(FAIL_POINTS) if point not in scene.points_to_skip])
+    scene.tried.add(name)
     asked = scene.site.fail_points / name
     asked.touch()
     with supply(scene, name) as supplied:
-        deadline = time.monotonic() + SUPPLY_SECONDS
+        deadline = time.monotonic() + SLOW_POINTS.get(name, SUPPLY_SECONDS)
         while asked.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         supplied.set()
     with suppress(FileNotFoundError):
         asked.unlink()
-        scene.unreached.add(name)
         return False
-    scene.unreached.discard(name)
+    scene.reached.add(name)
+    if name in SLOW_POINTS:
+        scene.points_to_skip.add(name)
     scene.site.await_ready()
     return True
 
@@ -159,7 +163,8 @@ def supply(scene: Scene, point: str) -> Generator[threading.Event]:
     """What the steps besides the usual ones need to run, over and over: that brings `point` about in the end."""
     stop = threading.Event()
 
-    bring_about = SUPPLIES.get(point.partition(".")[0], _read_often)
+    usual = _read_often if point.startswith(("dispatch", "ingest", "embed", "reingest")) else _come_and_go
+    bring_about = SUPPLIES.get(point, usual)
 
     def work() -> None:
         while not stop.is_set():
@@ -189,6 +194,7 @@ def _come_and_go(scene: Scene) -> None:
     """A File that nobody can read is handed in, fails, is tried again, and is deleted."""
     name = f"passing-{scene.chance.random()}.bin"
     file_id = scene.client.hand_in(name, b"\x00\xff" + scene.chance.randbytes(100), uuid4())
+    scene.client.break_off(name)
     for verb in ("replay", "drop"):
         _await_failure(scene, file_id)
         for letter in scene.client.dead_letters():
@@ -204,6 +210,12 @@ def _await_failure(scene: Scene, file_id: UUID, seconds: float = 5.0) -> None:
         time.sleep(0.02)
 
 
+def _upload_slowly(scene: Scene) -> None:
+    """For so long that the object's reservation has to be extended."""
+    file_id = scene.client.hand_in(f"slow-{scene.chance.random()}.txt", bytes(70 * 4096), uuid4(), pause=1.0)
+    scene.client.delete(file_id)
+
+
 def _lose_messages(scene: Scene) -> None:
     _read_often(scene)
     flush(scene)
@@ -211,9 +223,11 @@ def _lose_messages(scene: Scene) -> None:
 
 
 SUPPLIES: Mapping[str, Callable[[Scene], None]] = MappingProxyType(
-    {"recover": _lose_messages} | dict.fromkeys(("submit", "delete", "give_up", "replay"), _come_and_go)
+    {"recover.files_wait_again": _lose_messages, "claim.reservation_extended": _upload_slowly}
 )
-"""What brings the points of a step about, by the step's name."""
+"""What brings a point about that is not on the way of a File that comes, fails, is tried again and goes."""
+SLOW_POINTS = {"claim.reservation_extended": 90.0}
+"""How long it may take to bring a point about, in seconds. Once in a run is enough for these."""
 
 
 def stop_and_continue(scene: Scene) -> bool:

@@ -198,5 +198,14 @@ def orphans(site: Site) -> list[str]:
     return sorted(key for key in site.objects() if key.partition("#")[0] not in named)
 
 
+def unclaimed(site: Site) -> list[str]:
+    """What is named but belongs to no File. Its hour is over at once: the next sweep has to take it away."""
+    due = (
+        "update unclaimed_objects set due_at = clock_timestamp() where due_at > clock_timestamp() returning object_key"
+    )
+    site.rows(due)
+    return [row["object_key"] for row in site.rows("select object_key from unclaimed_objects order by object_key")]
+
+
 def codes(found: Mapping[str, Outcome]) -> Counter[str]:
     return Counter(outcome.code for outcome in found.values())

@@ -14,8 +14,8 @@ from uuid import UUID, uuid5
 
 from chaos.client import Client
 from chaos.corpus import Document
-from chaos.faults import FAULTS, Fault, Scene
-from chaos.ledger import Findings, Ledger, Outcome, await_stillness, check, orphans, outcomes
+from chaos.faults import FAULTS, SLOW_POINTS, Fault, Scene
+from chaos.ledger import Findings, Ledger, Outcome, await_stillness, check, orphans, outcomes, unclaimed
 from chaos.site import Plan, Site
 from chaos.takeover import Takeovers
 
@@ -114,7 +114,7 @@ def run(order: Order, root: Path, say: Say) -> Result:
         seed=order.seed,
         phases=phases,
         wrong=scene.client.wrong,
-        unreached=sorted(scene.unreached),
+        unreached=sorted(scene.tried - scene.reached),
         orphans=left,
         processes_left=processes,
         temporary_left=temporary,
@@ -154,6 +154,8 @@ def _hand_in(documents: Sequence[Document], batch: UUID, client: Client, ledger:
 def _all_phases(order: Order, site: Site, reference: Mapping[str, Outcome], say: Say) -> tuple[list[Phase], Scene]:
     client, takeovers = Client(site.url), Takeovers(site)
     scene = Scene(site, client, Ledger(), takeovers, random.Random(order.seed), order.outage_seconds)
+    if order.one_phase:
+        scene.points_to_skip |= SLOW_POINTS.keys()
     deadline = time.monotonic() + 60 * order.minutes
     phases: list[Phase] = []
     try:
@@ -307,7 +309,7 @@ def _judge(phase: Phase, documents: Sequence[Document], scene: Scene, reference:
 def _await_no_orphans(site: Site, seconds: float = 60) -> list[str]:
     """What is still to be deleted is due at once; whatever is left then is an orphan."""
     deadline = time.monotonic() + seconds
-    while (left := orphans(site)) and time.monotonic() < deadline:
+    while (left := unclaimed(site) + orphans(site)) and time.monotonic() < deadline:
         time.sleep(0.5)
     return left
 
