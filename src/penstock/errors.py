@@ -15,7 +15,8 @@
     │   └── ParserCrashed              parser_crashed
     ├── GaveUp                         gave_up: the last attempt met an error nobody foresaw
     ├── ServiceUnavailable             service_unavailable: database, queue, store or model is away
-    │   └── RateLimited                rate_limited: the embedding service asked us to slow down
+    │   ├── RateLimited                rate_limited: the embedding service asked us to slow down
+    │   └── WorkFolderFull             work_folder_full: no room for the files that are being read
     ├── RequestError                   the caller asked for something that cannot be
     │   ├── NotFound                   not_found
     │   ├── InvalidRequest             invalid_request
@@ -34,6 +35,8 @@ say what was wrong, with which file where there is one, and what to do.
 """
 
 from __future__ import annotations
+
+import errno
 
 
 class PenstockError(Exception):
@@ -148,6 +151,12 @@ class RateLimited(ServiceUnavailable):
     code = "rate_limited"
 
 
+class WorkFolderFull(ServiceUnavailable):
+    """The disk of the temporary folder, where files are read, is full; the work goes on when there is room."""
+
+    code = "work_folder_full"
+
+
 class RequestError(PenstockError):
     """The request cannot be carried out."""
 
@@ -225,6 +234,19 @@ class SchemaMismatch(SetupError):
 
     code = "schema_mismatch"
     exit_status = 7
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error, or one behind it, is that of a full disk."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, OSError) and behind.errno in _FULL:
+            return True
+        behind = behind.__cause__ or behind.__context__
+    return False
 
 
 def error_with_code(code: str, message: str) -> PenstockError:

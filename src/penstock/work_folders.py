@@ -17,6 +17,8 @@ from pathlib import Path
 
 import structlog
 
+from penstock.errors import WorkFolderFull, is_full
+
 log = structlog.get_logger()
 
 _NAME = re.compile(r"penstock-[a-z]+-[a-z0-9_]{8}")
@@ -32,6 +34,32 @@ def work_folder(role: str) -> Generator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+LITTLE_ROOM_BYTES = 2**20
+
+
+def has_little_room(folder: Path) -> bool:
+    """Whether the disk of `folder` is all but full."""
+    return shutil.disk_usage(folder).free < LITTLE_ROOM_BYTES
+
+
+def full(folder: Path) -> WorkFolderFull:
+    """The error that says which folder."""
+    return WorkFolderFull(
+        f"No room is left in {folder}, where files are read; free some, or set TMPDIR to a larger disk."
+    )
+
+
+@contextmanager
+def wanting_room_in(folder: Path) -> Generator[None]:
+    """Raise `WorkFolderFull` where the block meets a full disk: no file is to blame for that."""
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise full(folder) from error
 
 
 def delete_abandoned_folders() -> int:

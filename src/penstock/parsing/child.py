@@ -18,7 +18,7 @@ from typing import BinaryIO
 from penstock.chunking.chunker import Chunker
 from penstock.chunking.context import title_of
 from penstock.chunking.document import Block
-from penstock.errors import NoText, ParserCrashed, ParserMemory, PenstockError, TooLarge
+from penstock.errors import NoText, ParserCrashed, ParserMemory, PenstockError, TooLarge, WorkFolderFull, is_full
 from penstock.models import NewChunk, Value
 from penstock.parsing.containment import MEBIBYTE, contain
 from penstock.parsing.coverage import Coverage
@@ -135,8 +135,10 @@ def _refusing(answers: BinaryIO, name: str) -> Generator[None]:
 
 
 def _refusal(error: BaseException, name: str) -> Refused:
-    if isinstance(error, PenstockError):
+    if isinstance(error, PenstockError) and not is_full(error):
         return Refused(code=error.code, message=_naming(name, error.message))
+    if is_full(error):
+        return Refused(code=WorkFolderFull.code, message=WorkFolderFull().message)
     if isinstance(error, MemoryError):
         return Refused(code=ParserMemory.code, message=_naming(name, ParserMemory().message))
     reason = f"{ParserCrashed().message} ({type(error).__name__}: {error})"

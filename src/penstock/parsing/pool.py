@@ -29,6 +29,7 @@ from penstock.errors import (
     ParserTimeout,
     PenstockError,
     ServiceUnavailable,
+    WorkFolderFull,
     error_with_code,
 )
 from penstock.models import NewChunk
@@ -45,7 +46,7 @@ from penstock.parsing.frames import (
 from penstock.parsing.process import CHILD_COMMAND, ChildProcess
 from penstock.processors import available_processors
 from penstock.settings import ParsingSettings
-from penstock.work_folders import work_folder
+from penstock.work_folders import full, has_little_room, work_folder
 
 log = structlog.get_logger()
 
@@ -286,9 +287,20 @@ class Parse:
         error = error_with_code(refused.code, refused.message)
         # After a `ParserError` the child's memory is in nobody knows which state.
         self.child_is_sound = isinstance(error, FileError)
+        if isinstance(error, WorkFolderFull) or has_little_room(self._child.folder):
+            # Some libraries call a file damaged when they cannot write: it is read again when there is room.
+            return self._without_room()
         if isinstance(error, (FileError, ParserError)):
             return error
         return ParserCrashed(f"{self._name}: the parser failed with {refused.code}: {refused.message}")
+
+    def _without_room(self) -> PenstockError:
+        """The disk is full; the file is to blame only where it has filled it."""
+        self.child_is_sound = False
+        limit = self._settings.max_text_mb
+        if _bytes_in(self._child.folder) <= limit * MEBIBYTE:
+            return full(self._child.folder)
+        return ParserCrashed(f"{self._name}: reading it filled the disk with more than {limit} MiB of temporary files.")
 
 
 class _TimeLeft:
@@ -418,6 +430,10 @@ class _Seat:
 
 def _is_worn(child: ChildProcess) -> bool:
     return child.files >= FILES_OF_A_CHILD or child.memory_bytes() - child.warm_bytes > GROWTH_BYTES
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
 
 
 def _empty(folder: Path) -> None:

@@ -22,6 +22,7 @@ from penstock.parsing.pool import ParsedFile, ParserPool
 from penstock.pipeline.claim import claiming
 from penstock.pipeline.dispatch import Dispatcher
 from penstock.settings import AUTO_LANGUAGE
+from penstock.work_folders import wanting_room_in
 
 log = structlog.get_logger()
 
@@ -42,8 +43,8 @@ async def ingest(
     """Turn one generation of a File into Chunks, in `language` or, where that is `auto`, in that of its text.
 
     The same message twice changes nothing: a generation that is deleted, superseded or past this step is left
-    alone. Raises a `FileError` where the File is
-    at fault, a `ParserError` where it killed its parser, `ServiceUnavailable` otherwise.
+    alone. Raises a `FileError` where the File is at fault, a `ParserError` where it killed its parser,
+    `ServiceUnavailable` otherwise, also where the disk of `folder` is full.
     """
     began = time.perf_counter()
     key = text_key(request.file_id, request.generation)
@@ -74,7 +75,7 @@ async def _parsed(
     file: File, *, store: ObjectStore, parser: ParserPool, language: str, folder: Path, text_key: str
 ) -> AsyncGenerator[tuple[IngestedFile, _Spool]]:
     """The File's Chunks and what else parsing found out, in a folder that goes with the block."""
-    with TemporaryDirectory(prefix="ingest-", dir=folder) as work:
+    with wanting_room_in(folder), TemporaryDirectory(prefix="ingest-", dir=folder) as work:
         source = Path(work) / "object"
         stored = await store.read_to(file.object_key, source)
         with closing(_Spool(Path(work) / "text")) as spool:
