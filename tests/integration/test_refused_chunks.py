@@ -15,7 +15,8 @@ from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, EmbedRequest, FileSta
 from penstock.pipeline.embed import embed
 from penstock.queues.policy import RetryPolicy
 from penstock.queues.port import Bury, Delivery, Done, Verdict
-from penstock.workers.attempt import attempting
+from penstock.workers.attempt import Attempts
+from penstock.workers.outage import Outage
 
 pytestmark = pytest.mark.slow
 
@@ -75,7 +76,7 @@ async def in_one_batch(pipeline: Pipeline, service: EmbeddingService) -> dict[st
         batcher=batcher,
         model_id=pipeline.embedding.index.model_id,
     )
-    handle = attempting(step, policy=RetryPolicy(), database=database, hard_limit=60)
+    handle = Attempts(step, RetryPolicy(), database, Outage(asyncio.Event()), 60)
     service.answering.clear()
     busy = asyncio.create_task(batcher.embed(["busy"], [1]))  # so that all else waits for one batch
     requests: list[EmbedRequest] = []

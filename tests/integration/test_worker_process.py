@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from real_servers import RunningServer, free_port, postgres_in, redis_in, wait_until
+from pipeline_services import open_pipeline
+from real_servers import RunningServer, free_port, postgres_in, redis_command, redis_in, wait_until
+
+from penstock.models import INGEST_QUEUE, FileStatus
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +60,86 @@ def test_a_worker_starts_before_its_services_and_is_ready_when_they_are(
     assert worker.wait(20) == 0
     assert '"event": "stopped"' in log.read_text()
     assert "Traceback" not in log.read_text()
+
+
+async def test_a_worker_waits_for_a_database_that_is_away_and_says_so_once(
+    servers: tuple[RunningServer, RunningServer], tmp_path: Path
+) -> None:
+    postgres, redis = servers
+    postgres.start()
+    redis.start()
+    log = tmp_path / "ingester.log"
+    async with open_pipeline(postgres.url, redis.url, tmp_path, "fake://384") as pipeline:
+        services = pipeline.services
+        with _worker("ingester", servers, tmp_path, log) as worker:
+            wait_until(lambda: '"event": "ready"' in log.read_text(), what="the worker")
+            worker.send_signal(signal.SIGSTOP)
+            files = [await pipeline.submit(f"Gauge {n}.") for n in range(6)]
+            await services.queues.publish(INGEST_QUEUE, pipeline.asked.messages[INGEST_QUEUE])
+            postgres.kill()
+            worker.send_signal(signal.SIGCONT)
+            wait_until(lambda: "a service is away" in log.read_text(), what="the worker to say so")
+            postgres.start()
+            wait_until(lambda: "the service is back" in log.read_text(), what="the worker to say so")
+
+            async def ingested() -> bool:
+                return all([(await pipeline.file(file.file_id)).status is FileStatus.EMBEDDING for file in files])
+
+            async with asyncio.timeout(30):
+                while not await ingested():
+                    await asyncio.sleep(0.05)
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(20) == 0
+        assert redis_command(redis.url, "EXISTS", f"{INGEST_QUEUE}-attempts") == 0
+        assert all(not letters for letters in [await services.queues.dead_letters(INGEST_QUEUE)])
+    events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
+    assert events.count("a service is away; files wait for it") == 1
+    assert "trying again" not in events, "no line for each file"
+
+
+async def test_a_worker_that_is_asked_to_stop_during_an_outage_stops_at_once(
+    servers: tuple[RunningServer, RunningServer], tmp_path: Path
+) -> None:
+    postgres, redis = servers
+    postgres.start()
+    redis.start()
+    log = tmp_path / "ingester.log"
+    async with open_pipeline(postgres.url, redis.url, tmp_path, "fake://384") as pipeline:
+        with _worker("ingester", servers, tmp_path, log) as worker:
+            wait_until(lambda: '"event": "ready"' in log.read_text(), what="the worker")
+            worker.send_signal(signal.SIGSTOP)
+            await pipeline.submit("Gauge 7.")
+            await pipeline.services.queues.publish(INGEST_QUEUE, pipeline.asked.messages[INGEST_QUEUE])
+            postgres.kill()
+            worker.send_signal(signal.SIGCONT)
+            wait_until(lambda: "a service is away" in log.read_text(), what="the worker to say so")
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(10) == 0
+        assert "Traceback" not in log.read_text()
+        assert redis_command(redis.url, "HGETALL", f"{INGEST_QUEUE}-attempts") == {}, "given back, no attempt burnt"
+
+
+@contextmanager
+def _worker(
+    role: str, servers: tuple[RunningServer, RunningServer], folder: Path, log: Path
+) -> Generator[subprocess.Popen[bytes]]:
+    postgres, redis = servers
+    environment = dict(os.environ) | {
+        "PENSTOCK_DATABASE_URL": postgres.url,
+        "PENSTOCK_DATABASE_CONNECT_TIMEOUT_SECONDS": "1",
+        "PENSTOCK_QUEUE_URL": redis.url,
+        "PENSTOCK_OBJECT_STORE_URL": f"file://{folder}/objects",
+        "PENSTOCK_EMBEDDING_MODEL": "fake://384",
+        "PENSTOCK_LOG_FORMAT": "json",
+    }
+    with log.open("wb") as stderr:
+        worker = subprocess.Popen([sys.executable, "-m", "penstock", role], env=environment, stderr=stderr)
+    try:
+        yield worker
+    finally:
+        worker.send_signal(signal.SIGCONT)
+        worker.kill()
+        worker.wait()
 
 
 def _status(port: int, page: str) -> int | None:

@@ -23,6 +23,8 @@ from penstock.settings import DatabaseSettings
 log = structlog.get_logger()
 
 RECONNECT_SECONDS = 3.0
+KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
+"""A server that vanished from the network is noticed within about 25 s; the system itself takes minutes or hours."""
 
 Rows = psycopg.AsyncConnection[DictRow]
 """A connection inside a transaction; the statements in this package take it."""
@@ -40,7 +42,7 @@ class Database:
         pool = AsyncConnectionPool[Rows](
             settings.url.get_secret_value(),
             connection_class=psycopg.AsyncConnection[DictRow],
-            kwargs={"row_factory": dict_row, "application_name": "penstock"},
+            kwargs={"row_factory": dict_row, "application_name": "penstock", **KEEPALIVE},
             configure=_configure,
             check=_check,
             min_size=1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -15,8 +15,9 @@ from penstock.errors import PenstockError, ServiceUnavailable
 from penstock.models import Failure, Message
 from penstock.pipeline.give_up import give_up
 from penstock.queues.policy import RetryPolicy
-from penstock.queues.port import Bury, Delivery, Done, Handler, Retry, Verdict
+from penstock.queues.port import Bury, Delivery, Done, Retry, Verdict
 from penstock.workers.metrics import observe
+from penstock.workers.outage import Outage
 
 log = structlog.get_logger()
 
@@ -24,50 +25,64 @@ Step = Callable[[Any], Awaitable[None]]
 """A step of the pipeline, with all but its message bound."""
 
 
-def attempting(step: Step, *, policy: RetryPolicy, database: Database, hard_limit: float) -> Handler:
-    """The handler of a queue: `step`, under `policy` and for at most `hard_limit` seconds.
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """How a Worker tries its messages."""
 
-    What is given up on fails its File first.
-    """
+    step: Step
+    policy: RetryPolicy
+    database: Database
+    outage: Outage
+    hard_limit: float
+    """Seconds after which an attempt has failed."""
 
-    async def handle(delivery: Delivery) -> Verdict:
+    async def __call__(self, delivery: Delivery) -> Verdict:
+        """The handler of a queue. What is given up on fails its File first."""
         began = time.perf_counter()
-        verdict = await _try(partial(_limited, step, hard_limit), delivery, policy)
+        verdict = await self._verdict(delivery)
         if isinstance(verdict, Bury):
-            verdict = await _give_up(delivery.message, verdict, policy=policy, database=database)
+            verdict = await self._give_up(delivery.message, verdict)
         observe(delivery.queue, verdict, seconds=time.perf_counter() - began)
         return verdict
 
-    return handle
+    async def _verdict(self, delivery: Delivery) -> Verdict:
+        if hopeless := self.policy.after_deaths(delivery.attempt):
+            return hopeless
+        await self.outage.pause()
+        try:
+            await self._run(delivery.message)
+        except ServiceUnavailable as error:
+            log.debug("waits for a service", file_id=str(delivery.message.file_id), reason=error.message)
+            return self._wait_for(error)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the message must get its verdict
+            self.outage.succeeded()
+            verdict = self.policy.after(error, delivery.attempt)
+            _report(error, delivery, verdict)
+            return verdict
+        self.outage.succeeded()
+        return Done()
 
+    async def _run(self, message: Message) -> None:
+        limit = asyncio.timeout(self.hard_limit)
+        try:
+            async with limit:
+                await self.step(message)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise TimeoutError(f"the step took longer than {self.hard_limit:g} s") from error
 
-async def _limited(step: Step, seconds: float, message: Message) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await step(message)
-    except TimeoutError as error:
-        raise TimeoutError(f"the step took longer than {seconds:g} s") from error
+    def _wait_for(self, error: ServiceUnavailable) -> Retry:
+        delay = min(self.outage.failed(error), self.policy.max_delay)
+        return Retry(delay, burns_attempt=error.burns_attempt)
 
-
-async def _try(step: Step, delivery: Delivery, policy: RetryPolicy) -> Verdict:
-    if hopeless := policy.after_deaths(delivery.attempt):
-        return hopeless
-    try:
-        await step(delivery.message)
-    except Exception as error:  # noqa: BLE001  # whatever it is, the message must get its verdict
-        verdict = policy.after(error, delivery.attempt)
-        _report(error, delivery, verdict)
+    async def _give_up(self, message: Message, verdict: Bury) -> Verdict:
+        try:
+            await give_up(message, Failure(code=verdict.code, message=verdict.reason), database=self.database)
+        except ServiceUnavailable as error:
+            # The row must say `failed` before the message is put aside, so the message comes back.
+            return self._wait_for(error)
         return verdict
-    return Done()
-
-
-async def _give_up(message: Message, verdict: Bury, *, policy: RetryPolicy, database: Database) -> Verdict:
-    try:
-        await give_up(message, Failure(code=verdict.code, message=verdict.reason), database=database)
-    except ServiceUnavailable as error:
-        # The row must say `failed` before the message is put aside, so the message comes back.
-        return policy.after(error, 1)
-    return verdict
 
 
 def _report(error: Exception, delivery: Delivery, verdict: Verdict) -> None:

@@ -21,9 +21,10 @@ from penstock.queues.waiting import wait
 from penstock.services import Services, open_services
 from penstock.settings import QueueSettings, Settings
 from penstock.work_folders import delete_abandoned_folders
-from penstock.workers.attempt import Step, attempting
+from penstock.workers.attempt import Attempts, Step
 from penstock.workers.health import Health
 from penstock.workers.metrics import RECOVERED
+from penstock.workers.outage import Outage
 
 log = structlog.get_logger()
 
@@ -91,7 +92,7 @@ async def _work(role: Role, settings: Settings, stop: asyncio.Event, health: Hea
     async with open_services(settings, role=role.name) as services, role.open_step(services) as step:
         structlog.contextvars.bind_contextvars(worker=services.worker)
         limit = role.hard_limit(settings)
-        attempt = attempting(step, policy=retry_policy(settings.queue), database=services.database, hard_limit=limit)
+        attempt = Attempts(step, retry_policy(settings.queue), services.database, Outage(stop), limit)
         handler = waking(attempt, services.dispatcher)
         concurrency = settings.worker.concurrency or role.concurrency(settings)
         log.info("ready", queue=role.queue, concurrency=concurrency)

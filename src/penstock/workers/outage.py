@@ -1,0 +1,72 @@
+"""What a Worker knows of a service that is away: how long to wait, and that it is said once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+import structlog
+
+from penstock.errors import ServiceUnavailable
+from penstock.queues.waiting import wait
+
+log = structlog.get_logger()
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+"""Seconds; doubled with each failure that no success interrupts."""
+SAID_AFTER = 3
+"""Failures in a row: a single one is no outage, and a message whose object alone is locked is none either."""
+
+
+class Outage:
+    """Failures of services, counted over all messages of one Worker.
+
+    While one lasts, a message that comes in waits before it is tried: its lease is renewed meanwhile, and
+    a Worker holds no more of them than it works on at once.
+    """
+
+    def __init__(
+        self,
+        stop: asyncio.Event,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._stop = stop
+        self._clock = clock
+        self._jitter = jitter
+        self._failures = 0
+        self._began = 0.0
+        self._pause_ends = 0.0
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the last that was heard of a service is that it is away."""
+        return self._failures > 0
+
+    async def pause(self) -> None:
+        """Wait before the next try, if one must; a success or the Worker's end cuts it short."""
+        while self.lasts and not self._stop.is_set() and (left := self._pause_ends - self._clock()) > 0:
+            await wait(self._stop, min(left, FIRST_PAUSE))
+
+    def failed(self, error: ServiceUnavailable) -> float:
+        """Note a failure; the seconds before another try."""
+        now = self._clock()
+        if self._failures == 0:
+            self._began = now
+        self._failures += 1
+        if self._failures == SAID_AFTER:
+            log.warning("a service is away; files wait for it", code=error.code, reason=error.message)
+        full = min(FIRST_PAUSE * 2 ** min(self._failures - 1, 10), LONGEST_PAUSE)
+        seconds = full * (0.5 + self._jitter() / 2)
+        # Failures of messages that were tried at the same time are one piece of news.
+        self._pause_ends = max(self._pause_ends, now + seconds)
+        return max(seconds, error.retry_after or 0.0)
+
+    def succeeded(self) -> None:
+        """A step met no failure of a service."""
+        if self._failures >= SAID_AFTER:
+            log.info("the service is back", away_seconds=round(self._clock() - self._began, 1))
+        self._failures = 0
