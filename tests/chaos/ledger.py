@@ -16,7 +16,7 @@ from chaos.site import Row, Site
 from penstock.errors import ParserCrashed, ParserMemory, ParserTimeout
 
 CLOSE_ENOUGH = 1e-3
-"""Between two vectors of one text, in any dimension: they depend a little on the batch that a text is embedded in."""
+"""In cosine distance, between two vectors of one text: bf16 sums depend a little on the batch that the text is in."""
 PARSER_CODES = {kind.code for kind in (ParserTimeout, ParserMemory, ParserCrashed)}
 """Of a file that always ends its parser: which of them it gets depends on whether a fault was quicker."""
 STILL_SECONDS = 75.0
@@ -66,7 +66,7 @@ class Findings:
     different: int = 0
     """Complete with other Chunks or vectors than in the run without faults."""
     largest_distance: float = 0.0
-    """Of two vectors of the same text, in any dimension."""
+    """In cosine distance, of two vectors of the same text."""
     problems: list[str] = field(default_factory=list[str])
 
     def add(self, kind: str, problem: str) -> None:
@@ -181,11 +181,12 @@ def _distance(one: str | None, other: str | None) -> float:
         return 0.0 if one is other else float("inf")
     if one == other:
         return 0.0
-    return float(np.abs(_vector(one) - _vector(other)).max())
+    first, second = _vector(one), _vector(other)
+    return 1 - float(first @ second / (np.linalg.norm(first) * np.linalg.norm(second)))
 
 
-def _vector(text: str) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return np.array(text.strip("[]").split(","), dtype=np.float32)
+def _vector(text: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array(text.strip("[]").split(","), dtype=np.float64)
 
 
 def orphans(site: Site) -> list[str]:

@@ -22,7 +22,7 @@ fault comes when there is work in hand, and the next one a moment after it is ov
 
 The same Penstock reads the same files with nothing in its way, and the rows are compared: every File `complete`, or
 `failed` with the code that it has without faults; every Chunk the same in text, place, pages, headings, metadata and
-context; every vector the same, within {close} in each dimension (it depends a little on its batch).
+context; every vector the same, within {close} in cosine distance (a bf16 sum depends a little on its batch).
 
 `make chaos SEED={seed} FILES={files} FAULTS={faults} MINUTES={minutes:g}` repeats the run: the files, the faults and
 their order follow from the seed; what exactly a fault hits depends on the machine.
@@ -37,7 +37,7 @@ their order follow from the seed; what exactly a fault hits depends on the machi
 | faults injected | {injected} |
 | lost, stuck, duplicated, different | {sums} |
 | slowest takeover | {slowest} |
-| largest distance of two vectors | {distance:.1e} |
+| largest cosine distance of two vectors of one text | {distance:.1e} |
 | orphan objects, processes, temporary files | {leftovers} |
 """
 
