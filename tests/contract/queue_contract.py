@@ -220,21 +220,6 @@ class QueueContract:
         assert dead.first_at <= dead.last_at
         assert (await queues.depths())[INGEST_QUEUE].dead_letters == 1
 
-    async def test_a_replayed_dead_letter_is_delivered_with_all_attempts_before_it(
-        self, open_queues: OpenQueues
-    ) -> None:
-        queues = await open_queues("worker")
-        await queues.publish(INGEST_QUEUE, [request(3)])
-        recorder = Recorder(verdicts=[Bury("gave_up", "x")])
-        async with consuming(queues, recorder):
-            await eventually_async(lambda: _empty(queues))
-            (dead,) = await queues.dead_letters(INGEST_QUEUE)
-            assert await queues.replay(INGEST_QUEUE, dead.dead_letter_id) == dead
-            await eventually(lambda: len(recorder.seen) == 2)
-        assert recorder.seen[1].attempt == 1
-        assert await queues.dead_letters(INGEST_QUEUE) == []
-        assert await queues.replay(INGEST_QUEUE, dead.dead_letter_id) is None
-
     async def test_a_dropped_dead_letter_is_gone(self, open_queues: OpenQueues) -> None:
         queues = await open_queues("worker")
         await queues.publish(INGEST_QUEUE, [request()])

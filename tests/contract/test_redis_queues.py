@@ -8,17 +8,22 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from pydantic import SecretStr
 from queue_contract import LEASE, OpenQueues, QueueContract, Recorder, consuming, eventually, eventually_async, request
 from real_servers import RunningServer, installed_redis, redis_command, redis_in
+from structlog.testing import capture_logs
+from tcp_proxy import TcpProxy
 
 from penstock.errors import ServiceUnavailable
 from penstock.models import INGEST_QUEUE
-from penstock.queues import redis_messages
+from penstock.queues import redis_leases, redis_messages
+from penstock.queues.durability import weaknesses
 from penstock.queues.port import Queues, Retry
 from penstock.queues.redis import RedisQueues
+from penstock.queues.redis_leases import GROUP
 from penstock.settings import QueueSettings
 
 
@@ -181,4 +186,85 @@ async def test_a_queue_that_is_away_is_said_so(tmp_path: Path) -> None:
     queues = queues_at(redis_in(tmp_path).url, "api")
     with pytest.raises(ServiceUnavailable, match="queue does not answer"):
         await queues.open()
+    await queues.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"appendonly": "no"}, "keeps nothing on the disk"),
+        ({"appendonly": "no", "save": "900 1"}, "keeps snapshots only"),
+        ({"appendfsync": "no"}, "a power cut may forget"),
+        ({"maxmemory-policy": "allkeys-lru"}, "throws messages away"),
+        ({}, None),
+    ],
+)
+async def test_a_redis_that_can_lose_work_is_told_of_at_the_start(
+    private_redis: RunningServer, settings: dict[str, str], problem: str | None
+) -> None:
+    """Trap: an eviction policy on the queue's Redis (RAGFlow's Helm chart evicts the task stream)."""
+    for name, value in settings.items():
+        redis_command(private_redis.url, "CONFIG", "SET", name, value)
+    queues = queues_at(private_redis.url, "worker")
+    with capture_logs() as logs:
+        await queues.open()
+    await queues.close()
+    problems = [entry["problem"] for entry in logs if entry["event"] == "the queue's Redis can lose work"]
+    assert len(problems) == (0 if problem is None else 1)
+    assert problem is None or problem in problems[0]
+
+
+def test_what_else_a_server_may_say_of_itself() -> None:
+    sound = {"aof_enabled": 1, "role": "master", "maxmemory": 0, "used_memory": 10**6}
+    assert weaknesses(sound, {}) == []
+    for told, problem in (
+        ({"role": "slave"}, "replica"),
+        ({"aof_last_write_status": "err"}, "could not write"),
+        ({"maxmemory": 10**6}, "1,000,000 of 1,000,000 bytes"),
+        ({"maxmemory_policy": "volatile-ttl"}, "volatile-ttl"),
+    ):
+        (found,) = weaknesses(sound | told, {})
+        assert problem in found.problem
+
+
+async def test_a_worker_goes_on_after_the_network_was_a_black_hole(private_redis: RunningServer) -> None:
+    socket = Path(unquote(urlsplit(private_redis.url).path))
+    with TcpProxy(socket) as proxy:
+        worker, publisher = (
+            queues_at(f"redis://127.0.0.1:{proxy.port}/0", "worker"),
+            queues_at(private_redis.url, "api"),
+        )
+        await publisher.open()
+        recorder = Recorder()
+        async with consuming(worker, recorder):
+            await publisher.publish(INGEST_QUEUE, [request(1)])
+            await eventually(lambda: recorder.numbers == [1])
+            proxy.stall()
+            await publisher.publish(INGEST_QUEUE, [request(2)])
+            with pytest.raises(ServiceUnavailable):
+                await worker.depths()  # says so within its timeout instead of waiting for ever
+            proxy.heal()
+            await eventually(lambda: 2 in recorder.numbers, seconds=30)
+        await worker.close()
+        await publisher.close()
+
+
+async def test_consumers_of_workers_that_are_gone_are_forgotten_but_never_their_messages(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_leases, "IDLE_CONSUMER_SECONDS", 0.05)
+    queues = queues_at(redis_url, "worker")
+    await queues.open()
+    await queues.publish(INGEST_QUEUE, [request(1)])
+    await queues._client.xreadgroup(GROUP, "holds", {INGEST_QUEUE: ">"}, count=1)
+    redis_command(redis_url, "XGROUP", "CREATECONSUMER", INGEST_QUEUE, GROUP, "gone")
+
+    async def names() -> set[str]:
+        await queues.open()
+        return {entry["name"] for entry in redis_command(redis_url, "XINFO", "CONSUMERS", INGEST_QUEUE, GROUP)}
+
+    async def forgotten() -> bool:
+        return await names() == {"holds"}
+
+    await eventually_async(forgotten)
     await queues.close()

@@ -151,9 +151,6 @@ class ListedQueues:
     async def find_dead_letter(self, queue: str, dead_letter_id: str) -> DeadLetter | None:
         return None
 
-    async def replay(self, queue: str, dead_letter_id: str) -> DeadLetter | None:
-        return None
-
     async def drop(self, queue: str, dead_letter_id: str) -> DeadLetter | None:
         return None
 

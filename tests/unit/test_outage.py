@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 from structlog.testing import capture_logs
@@ -19,24 +20,29 @@ class Clock:
         return self.now
 
 
+def fail(found: Outage, error: ServiceUnavailable | None = None) -> float:
+    """A failure of what was tried after all others had failed."""
+    return found.failed(error or ServiceUnavailable(), tried_at=math.inf)
+
+
 def outage(clock: Clock, *, jitter: float = 1.0, stop: asyncio.Event | None = None) -> Outage:
     return Outage(stop or asyncio.Event(), clock=clock, jitter=lambda: jitter)
 
 
 def test_each_failure_doubles_the_pause_up_to_the_longest() -> None:
     found = outage(Clock())
-    pauses = [found.failed(ServiceUnavailable()) for _ in range(8)]
+    pauses = [fail(found) for _ in range(8)]
     assert pauses[:5] == [FIRST_PAUSE, 1.0, 2.0, 4.0, 8.0]
     assert pauses[5:] == [LONGEST_PAUSE] * 3
 
 
 @pytest.mark.parametrize(("jitter", "seconds"), [(0.0, FIRST_PAUSE / 2), (1.0, FIRST_PAUSE)])
 def test_jitter_spreads_the_tries(jitter: float, seconds: float) -> None:
-    assert outage(Clock(), jitter=jitter).failed(ServiceUnavailable()) == seconds
+    assert fail(outage(Clock(), jitter=jitter)) == seconds
 
 
 def test_who_is_told_how_long_to_wait_waits_so_long() -> None:
-    assert outage(Clock()).failed(RateLimited(retry_after=42)) == 42
+    assert fail(outage(Clock()), RateLimited(retry_after=42)) == 42
 
 
 def test_it_is_said_once_and_once_that_it_is_over() -> None:
@@ -44,7 +50,7 @@ def test_it_is_said_once_and_once_that_it_is_over() -> None:
     found = outage(clock)
     with capture_logs() as logs:
         for _ in range(20):
-            found.failed(ServiceUnavailable("The database does not answer."))
+            fail(found, ServiceUnavailable("The database does not answer."))
             clock.now += 3
         found.succeeded()
         found.succeeded()
@@ -62,8 +68,20 @@ def test_a_failure_now_and_then_is_no_outage() -> None:
     with capture_logs() as logs:
         for _ in range(10):
             for _ in range(SAID_AFTER - 1):
-                found.failed(ServiceUnavailable())
+                fail(found)
             found.succeeded()
+    assert logs == []
+
+
+def test_what_was_tried_together_is_one_piece_of_news() -> None:
+    clock = Clock()
+    found = outage(clock)
+    with capture_logs() as logs:
+        pauses: list[float] = []
+        for _ in range(8):
+            clock.now += 0.01
+            pauses.append(found.failed(ServiceUnavailable(), tried_at=100.0))
+    assert pauses == [FIRST_PAUSE] * 8
     assert logs == []
 
 
@@ -71,7 +89,7 @@ async def test_a_success_ends_the_pause_of_all() -> None:
     clock = Clock()
     found = outage(clock)
     for _ in range(6):
-        found.failed(ServiceUnavailable())
+        fail(found)
     pausing = [asyncio.create_task(found.pause()) for _ in range(3)]
     await asyncio.sleep(0)
     assert not any(task.done() for task in pausing)
@@ -83,7 +101,7 @@ async def test_the_end_of_the_worker_ends_the_pause() -> None:
     stop = asyncio.Event()
     found = outage(Clock(), stop=stop)
     for _ in range(6):
-        found.failed(ServiceUnavailable())
+        fail(found)
     pausing = asyncio.create_task(found.pause())
     await asyncio.sleep(0)
     stop.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 from PIL import Image, ImageDraw
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from penstock.database.migrate import migrations
 from penstock.embedding import open_engine
@@ -21,6 +22,7 @@ from penstock.errors import InvalidSettings, PenstockError
 from penstock.objects import ObjectStore
 from penstock.parsing.recognition.tesseract import NoRecogniser, open_recogniser
 from penstock.processors import available_processors, multiply_bf16
+from penstock.queues.durability import CONFIGURED, weaknesses
 from penstock.settings import DatabaseSettings, EmbeddingSettings, ObjectStoreSettings, ParsingSettings, QueueSettings
 
 State = Literal["ok", "warning", "error"]
@@ -160,18 +162,27 @@ def check_queue(settings: QueueSettings) -> Check:
 
 
 def _check_redis(client: Redis) -> Check:
-    info = client.info()  # pyright: ignore[reportUnknownMemberType]  # redis types its **kwargs not at all
+    info: dict[str, Any] = client.info()  # pyright: ignore[reportUnknownMemberType, reportAssignmentType]  # **kwargs
     version = str(info["redis_version"])
-    policy = str(info.get("maxmemory_policy", "unknown"))
+    policy = info.get("maxmemory_policy", "unknown")
     found = f"Redis {version}, appendonly {'yes' if info.get('aof_enabled') else 'no'}, maxmemory-policy {policy}"
     if _version(version) < LEAST_REDIS:
         return Check("queue", "error", found, "Penstock needs Redis 6.2 or newer")
-    if policy not in ("noeviction", "unknown"):
-        return Check("queue", "error", found, "set maxmemory-policy to noeviction: this one throws messages away")
-    if not info.get("aof_enabled"):
-        advice = "set appendonly to yes: else a restart forgets messages, and Files wait until they are found again"
-        return Check("queue", "warning", found, advice)
-    return Check("queue", "ok", found)
+    weak = weaknesses(info, _configured(client))
+    if not weak:
+        return Check("queue", "ok", found)
+    state = "error" if any(weakness.loses_messages for weakness in weak) else "warning"
+    problems = "; ".join(weakness.problem for weakness in weak)
+    return Check("queue", state, f"{found}; {problems}", "; ".join(weakness.advice for weakness in weak))
+
+
+def _configured(client: Redis) -> dict[str, Any]:
+    configured: dict[str, Any] = {}
+    with suppress(ResponseError):  # managed servers forbid it
+        for name in CONFIGURED:
+            found: dict[str, Any] = client.config_get(name)  # pyright: ignore[reportUnknownMemberType, reportAssignmentType]  # **kwargs
+            configured |= found
+    return configured
 
 
 def check_object_store(settings: ObjectStoreSettings) -> Check:

@@ -96,10 +96,6 @@ class Queues(Protocol):
         """One dead letter; None where it is gone."""
         ...
 
-    async def replay(self, queue: str, dead_letter_id: str) -> DeadLetter | None:
-        """Put a dead letter back on its queue with all its attempts before it; None where it is gone."""
-        ...
-
     async def drop(self, queue: str, dead_letter_id: str) -> DeadLetter | None:
         """Forget a dead letter; None where it is gone already."""
         ...

@@ -16,7 +16,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,10 +24,11 @@ from uuid import UUID
 import structlog
 from faststream.redis import RedisBroker
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from penstock.errors import InvalidRequest, ServiceUnavailable
-from penstock.models import MESSAGE_TYPES, QUEUES, DeadLetter, Message, QueueDepth
+from penstock.models import QUEUES, DeadLetter, Message, QueueDepth
+from penstock.queues.durability import CONFIGURED, weaknesses
 from penstock.queues.keeper import Keeper
 from penstock.queues.port import Handler
 from penstock.queues.redis_leases import GROUP, RETURNED, Leases, dead_letters_of, published_at
@@ -43,6 +44,8 @@ SILENT = logging.getLogger("penstock.queues.faststream")
 SILENT.setLevel(logging.CRITICAL + 1)
 ENTRY_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 """Redis answers anything else as a range, or with an error that would pass for one of its own."""
+TIMEOUTS: dict[str, Any] = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}
+"""A server that answers nothing is noticed so soon; longer than a blocking read (`BLOCK_MS`)."""
 MOST_BEAT_SECONDS = 2.0
 """Between two renewals of the leases."""
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -57,15 +60,30 @@ class RedisQueues:
         self._worker = worker
         self._drain_seconds = drain_seconds
         self._url = settings.url.get_secret_value()
-        self._client: Any = Redis.from_url(self._url)  # pyright: ignore[reportUnknownMemberType]  # **kwargs
-        self._publisher = RedisBroker(self._url, logger=SILENT)
+        self._client: Any = Redis.from_url(self._url, **TIMEOUTS)  # pyright: ignore[reportUnknownMemberType]  # **kwargs
+        self._publisher = RedisBroker(self._url, logger=SILENT, **TIMEOUTS)
 
     async def open(self) -> None:
         """Connect and make sure that every queue exists. Raises `ServiceUnavailable`."""
         async with _translated():
             await self._publisher.connect()
             for queue in QUEUES:
-                await self._leases(queue).create_group()
+                leases = self._leases(queue)
+                await leases.create_group()
+                await leases.forget_idle_consumers()
+            await self._warn()
+
+    async def _warn(self) -> None:
+        """Say at the start what on this server can lose work."""
+        for found in weaknesses(await self._client.info(), await self._configured()):
+            log.warning("the queue's Redis can lose work", problem=found.problem, advice=found.advice)
+
+    async def _configured(self) -> dict[str, Any]:
+        configured: dict[str, Any] = {}
+        with suppress(ResponseError):  # managed servers forbid it
+            for name in CONFIGURED:
+                configured |= await self._client.config_get(name)
+        return configured
 
     async def publish(self, queue: str, messages: Sequence[Message]) -> None:
         async with _translated(), self._client.pipeline(transaction=False) as commands:
@@ -79,7 +97,7 @@ class RedisQueues:
         away = False
         keeper = self._keeper(queue)
         while not stop.is_set():
-            broker = RedisBroker(self._url, graceful_timeout=self._drain_seconds, logger=SILENT)
+            broker = RedisBroker(self._url, graceful_timeout=self._drain_seconds, logger=SILENT, **TIMEOUTS)
             try:
                 await Session(broker, self._leases(queue), keeper, handler, concurrency, hard_limit).run(stop)
             except (RedisError, OSError, TimeoutError) as error:
@@ -136,20 +154,6 @@ class RedisQueues:
         async with _translated():
             entries = await self._client.xrange(dead_letters_of(queue), min=dead_letter_id, max=dead_letter_id)
         return _dead_letter(queue, *entries[0]) if entries else None
-
-    async def replay(self, queue: str, dead_letter_id: str) -> DeadLetter | None:
-        found = await self.find_dead_letter(queue, dead_letter_id)
-        if found is None:
-            return None
-        try:
-            message = MESSAGE_TYPES[queue].model_validate_json(json.dumps(found.message))
-        except ValueError as error:
-            raise InvalidRequest("This dead letter was never a message of Penstock; it can only be dropped.") from error
-        async with _translated(), self._client.pipeline(transaction=True) as commands:
-            await self._publisher.publish(message, stream=queue, pipeline=commands)
-            commands.xdel(dead_letters_of(queue), dead_letter_id)
-            await commands.execute()
-        return found
 
     async def drop(self, queue: str, dead_letter_id: str) -> DeadLetter | None:
         found = await self.find_dead_letter(queue, dead_letter_id)

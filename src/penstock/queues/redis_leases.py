@@ -19,7 +19,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from penstock.queues.redis_scripts import BEGIN, BURY, FORGET_DELETED, GIVE_BACK
+from penstock.queues.redis_scripts import BEGIN, BURY, FORGET_CONSUMERS, FORGET_DELETED, GIVE_BACK
 
 GROUP = "penstock"
 RETURNED = "returned"
@@ -27,6 +27,7 @@ RETURNED = "returned"
 MOST_PENDING = 10_000
 MOST_DEAD_LETTERS = 100_000
 """About so many are kept, the newest: some 50 MB. What a File failed of is in its row as well."""
+IDLE_CONSUMER_SECONDS = 600.0
 MOST_FORGOTTEN = 100
 """Pending entries that are looked at in one go."""
 
@@ -114,6 +115,10 @@ class Leases:
         await self.client.eval(
             FORGET_DELETED, 2, self.stream, self._attempts, GROUP, round(self.lease_seconds * 500), MOST_FORGOTTEN
         )
+
+    async def forget_idle_consumers(self) -> None:
+        """Remove the consumers of Workers that are long gone: each start of one makes another."""
+        await self.client.eval(FORGET_CONSUMERS, 1, self.stream, GROUP, round(IDLE_CONSUMER_SECONDS * 1000))
 
     @property
     def _attempts(self) -> str:

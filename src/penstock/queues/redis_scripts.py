@@ -67,3 +67,17 @@ if redis.call('XLEN', KEYS[1]) == 0 then
     redis.call('DEL', KEYS[2])
 end
 """
+
+FORGET_CONSUMERS = """
+-- Remove consumers that hold nothing and have asked for nothing in so long. KEYS: stream. ARGV: group, milliseconds.
+-- In one piece: with a pending entry, removing a consumer would lose it.
+for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+    local fields = {}
+    for at = 1, #consumer, 2 do
+        fields[consumer[at]] = consumer[at + 1]
+    end
+    if fields['pending'] == 0 and fields['idle'] > tonumber(ARGV[2]) then
+        redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], fields['name'])
+    end
+end
+"""

@@ -49,13 +49,15 @@ class Attempts:
         if hopeless := self.policy.after_deaths(delivery.attempt):
             return hopeless
         await self.outage.pause()
+        tried_at = time.monotonic()
         try:
             await self._run(delivery.message)
         except ServiceUnavailable as error:
             log.debug("waits for a service", file_id=str(delivery.message.file_id), reason=error.message)
-            return self._wait_for(error)
+            return self._wait_for(error, tried_at)
         except Exception as error:  # noqa: BLE001  # whatever it is, the message must get its verdict
-            self.outage.succeeded()
+            if isinstance(error, PenstockError):  # else who knows what it was waiting for
+                self.outage.succeeded()
             verdict = self.policy.after(error, delivery.attempt)
             _report(error, delivery, verdict)
             return verdict
@@ -72,16 +74,17 @@ class Attempts:
                 raise
             raise TimeoutError(f"the step took longer than {self.hard_limit:g} s") from error
 
-    def _wait_for(self, error: ServiceUnavailable) -> Retry:
-        delay = min(self.outage.failed(error), self.policy.max_delay)
+    def _wait_for(self, error: ServiceUnavailable, tried_at: float) -> Retry:
+        delay = min(self.outage.failed(error, tried_at=tried_at), self.policy.max_delay)
         return Retry(delay, burns_attempt=error.burns_attempt)
 
     async def _give_up(self, message: Message, verdict: Bury) -> Verdict:
+        tried_at = time.monotonic()
         try:
             await give_up(message, Failure(code=verdict.code, message=verdict.reason), database=self.database)
         except ServiceUnavailable as error:
             # The row must say `failed` before the message is put aside, so the message comes back.
-            return self._wait_for(error)
+            return self._wait_for(error, tried_at)
         return verdict
 
 

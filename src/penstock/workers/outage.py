@@ -38,7 +38,7 @@ class Outage:
         self._clock = clock
         self._jitter = jitter
         self._failures = 0
-        self._began = 0.0
+        self._began = self._counted_at = 0.0
         self._pause_ends = 0.0
 
     @property
@@ -51,19 +51,23 @@ class Outage:
         while self.lasts and not self._stop.is_set() and (left := self._pause_ends - self._clock()) > 0:
             await wait(self._stop, min(left, FIRST_PAUSE))
 
-    def failed(self, error: ServiceUnavailable) -> float:
-        """Note a failure; the seconds before another try."""
+    def failed(self, error: ServiceUnavailable, *, tried_at: float) -> float:
+        """Note a failure of what was tried at a moment of the clock; the seconds before another try."""
         now = self._clock()
         if self._failures == 0:
             self._began = now
-        self._failures += 1
-        if self._failures == SAID_AFTER:
-            log.warning("a service is away; files wait for it", code=error.code, reason=error.message)
+        if self._failures == 0 or tried_at >= self._counted_at:  # what was tried together is one piece of news
+            self._failures += 1
+            self._counted_at = now
+            if self._failures == SAID_AFTER:
+                self._say(error)
         full = min(FIRST_PAUSE * 2 ** min(self._failures - 1, 10), LONGEST_PAUSE)
         seconds = full * (0.5 + self._jitter() / 2)
-        # Failures of messages that were tried at the same time are one piece of news.
         self._pause_ends = max(self._pause_ends, now + seconds)
         return max(seconds, error.retry_after or 0.0)
+
+    def _say(self, error: ServiceUnavailable) -> None:
+        log.warning("a service is away; files wait for it", code=error.code, reason=error.message)
 
     def succeeded(self) -> None:
         """A step met no failure of a service."""
