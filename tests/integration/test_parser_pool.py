@@ -30,6 +30,7 @@ from penstock.errors import (
 from penstock.models import NewChunk
 from penstock.parsing.frames import TEXT_NAME, MadeChunks, Ready, Recognising, frame_of
 from penstock.parsing.pool import ParsedFile, ParserPool
+from penstock.parsing.process import NICE
 from penstock.settings import ParsingSettings
 
 pytestmark = pytest.mark.slow
@@ -408,6 +409,40 @@ async def test_a_killer_among_twenty_files_hurts_only_itself(open_bench: OpenBen
             assert isinstance(result, ParserCrashed)
         else:
             assert result[0] == before
+
+
+async def test_files_that_hang_are_overtaken(open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.parsing.pool.SLOW_SECONDS", 0.1)
+    async with open_bench(children=1, timeout_seconds=60) as bench:
+        hanging = [asyncio.create_task(bench.parse("hang x")) for _ in range(2)]
+        await eventually(bench.at_work)
+        waiting = asyncio.create_task(bench.parse("words next"))
+        await eventually(lambda: len(bench.children()) == 2)
+        hanging.pop(0).cancel()
+        assert (await waiting)[2] == "next", "also where the substitute hangs in its turn"
+        for task in hanging:
+            task.cancel()
+        await eventually(lambda: len(bench.children()) == 2)
+        assert [(await bench.parse(f"words {number}"))[2] for number in range(3)] == ["0", "1", "2"]
+
+
+async def test_a_slow_file_yields_the_processor_only_while_others_wait(
+    open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.parsing.pool.SLOW_SECONDS", 0.01)
+    async with open_bench(children=1) as bench:
+        (child,) = bench.children()
+        assert len((await bench.parse("many 3000"))[0]) > 64
+        assert (child.nice(), len(bench.children())) == (psutil.Process().nice(), 1), "nobody waited"
+        slow = asyncio.create_task(bench.parse("many 20000"))
+        await eventually(bench.at_work)
+        waiting = asyncio.create_task(bench.parse("words next"))
+        await eventually(lambda: child.nice() == NICE)
+        assert (await waiting)[2] == "next"
+        await slow
+        assert [process.nice() for process in bench.children() if process.pid == child.pid] in ([0], [])
+        assert (await asyncio.gather(*(bench.parse(f"words {n}") for n in range(3))))[2][2] == "2"
+        assert len(bench.children()) == 2, "one to read, one to spare"
 
 
 async def test_time_in_which_the_caller_is_busy_does_not_count(open_bench: OpenBench) -> None:

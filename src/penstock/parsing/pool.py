@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shutil
 import time
@@ -57,6 +58,8 @@ DESCENDANTS_EVERY = 40
 """Finding what a child has started means reading all of /proc: once a second is enough."""
 PAGE_HANGS_SECONDS = 180
 """Three times what the child allows itself for recognising the text of a page."""
+SLOW_SECONDS = 2.0
+"""A file that takes longer is slow: where others wait, one more child lets them pass, for as long as it takes."""
 FILES_OF_A_CHILD = 200
 """Then a fresh one: native libraries leak."""
 GROWTH_BYTES = 256 * MEBIBYTE
@@ -85,7 +88,11 @@ class ParsedFile:
 
 
 class ParserPool:
-    """Warm children that parse one file each at a time; who comes first is served first."""
+    """Warm children that parse one file each at a time; who comes first is served first.
+
+    Two files that hang would else hold up all others until their time is over. So a slow one counts no longer:
+    it yields the processor, and another child takes its place, up to twice as many children as usual.
+    """
 
     def __init__(
         self,
@@ -109,15 +116,19 @@ class ParserPool:
         self._own_folder = contextlib.ExitStack()
         self._seats: list[_Seat] = []
         self._free: asyncio.Queue[_Seat] = asyncio.Queue()
+        self._children_folder = Path()
+        self._numbers = itertools.count()
+        self._waiting = 0
+        self._overtaken = set[_Seat]()
+        """Seats of slow files: each has a substitute among the others."""
+        self._spare: list[_Seat] = []
+        """Former substitutes, warm, for the next time."""
 
     async def start(self) -> None:
         """Start the children and wait until they are warm. Raises what keeps them from starting."""
-        folder = self._folder()
         self._free = asyncio.Queue()
-        self._seats = [
-            _Seat(self._command, setup=self._setup, folder=folder / f"child-{os.getpid()}-{number}")
-            for number in range(self._settings.children or available_processors())
-        ]
+        self._children_folder = self._folder()
+        self._seats = [self._new_seat() for _ in range(self._width)]
         try:
             await asyncio.gather(*(seat.child() for seat in self._seats))
         except BaseException:
@@ -130,7 +141,16 @@ class ParserPool:
         """Kill the children, whatever they do, and delete their folders."""
         await asyncio.gather(*(seat.close() for seat in self._seats))
         self._seats = []
+        self._spare = []
         self._own_folder.close()
+
+    @property
+    def _width(self) -> int:
+        return self._settings.children or available_processors()
+
+    def _new_seat(self) -> _Seat:
+        folder = self._children_folder / f"child-{os.getpid()}-{next(self._numbers)}"
+        return _Seat(self._command, setup=self._setup, folder=folder)
 
     def _folder(self) -> Path:
         if self._given_folder is not None:
@@ -143,19 +163,50 @@ class ParserPool:
 
         The extracted text goes to `text_path`, as UTF-8. Leaving early kills the child.
         """
-        seat = await self._free.get()
+        seat = await self._free_seat()
         parse: Parse | None = None
+        watch: asyncio.Task[None] | None = None
         try:
             child = await seat.child()
+            watch = asyncio.create_task(self._let_others_pass(seat, child))
             parse = Parse(child, self._settings, path=path, name=name, text_path=text_path)
             async with parse.running():
                 yield parse
         finally:
-            preparing = seat.leave(keep=parse is not None and parse.child_is_sound)
-            if preparing is None:
-                self._free.put_nowait(seat)
-            else:  # the next file goes to a child that is ready, if there is one
-                preparing.add_done_callback(lambda _: self._free.put_nowait(seat))
+            if watch is not None:
+                watch.cancel()
+            self._take_back(seat, keep=parse is not None and parse.child_is_sound)
+
+    async def _free_seat(self) -> _Seat:
+        self._waiting += 1
+        try:
+            return await self._free.get()
+        finally:
+            self._waiting -= 1
+
+    async def _let_others_pass(self, seat: _Seat, child: ChildProcess) -> None:
+        """Where the file turns out to be slow and others wait, give them another child."""
+        await asyncio.sleep(SLOW_SECONDS)
+        while not self._waiting or len(self._overtaken) >= self._width:
+            await asyncio.sleep(SLOW_SECONDS / 4)
+        self._overtaken.add(seat)
+        child.yield_processor()
+        if self._spare:
+            self._free.put_nowait(self._spare.pop())
+            return
+        substitute = self._new_seat()
+        self._seats.append(substitute)
+        substitute.prepare().add_done_callback(lambda _: self._free.put_nowait(substitute))
+
+    def _take_back(self, seat: _Seat, *, keep: bool) -> None:
+        overtaken = seat in self._overtaken
+        self._overtaken.discard(seat)
+        let_in = self._spare.append if overtaken else self._free.put_nowait  # its substitute has its place
+        preparing = seat.leave(keep=keep)
+        if preparing is None:
+            let_in(seat)
+        else:  # the next file goes to a child that is ready, if there is one
+            preparing.add_done_callback(lambda _: let_in(seat))
 
 
 class Parse:
@@ -365,7 +416,7 @@ class _Seat:
         if self._closed:
             raise ServiceUnavailable(CLOSED)
         if self._preparing is None and (self._child is None or self._child.returncode is not None):
-            self._prepare()
+            self.prepare()
         if (preparing := self._preparing) is not None:
             try:
                 await asyncio.shield(preparing)
@@ -385,8 +436,8 @@ class _Seat:
             return None
         if not keep:
             self._child.kill_now()
-        replace = not keep or _is_worn(self._child)
-        return self._prepare(replace=replace) if replace or any(self._folder.iterdir()) else None
+        replace = not keep or not self._child.take_processor_back() or _is_worn(self._child)
+        return self.prepare(replace=replace) if replace or any(self._folder.iterdir()) else None
 
     async def close(self) -> None:
         self._closed = True
@@ -398,7 +449,8 @@ class _Seat:
             await self._child.kill()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
-    def _prepare(self, *, replace: bool = True) -> asyncio.Task[None]:
+    def prepare(self, *, replace: bool = True) -> asyncio.Task[None]:
+        """What ends when a child is warm and idle, or cannot be started."""
         self._preparing = asyncio.create_task(self._make_ready(replace=replace))
         self._preparing.add_done_callback(self._log_failure)
         return self._preparing

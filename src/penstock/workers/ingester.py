@@ -24,8 +24,8 @@ class Ingester:
     queue = INGEST_QUEUE
 
     def concurrency(self, settings: Settings) -> int:
-        """One File in each parser child, and as many on their way from the store or into the database."""
-        return 2 * (settings.parsing.children or available_processors())
+        """One File in each parser child, as many from the store or into the database, and as many that are slow."""
+        return 3 * (settings.parsing.children or available_processors())
 
     def hard_limit(self, settings: Settings) -> float:
         """What the parser may take, and as long again as fetching and recording the largest File does."""
