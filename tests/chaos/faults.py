@@ -8,6 +8,7 @@ import shutil
 import signal
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ class Scene:
     """Fail points that were on, and those where somebody died."""
     points_to_skip: set[str] = field(default_factory=set[str])
     turn: int = 0
+    only_one: Mapping[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    """By role: of its Workers at most one is stopped at a time, or nobody could take over."""
 
     def next_of(self, things: Sequence[str]) -> str:
         """One after the other, so that each has its turn."""
@@ -66,6 +69,14 @@ class Scene:
                 return self.chance.choice(busy)
             time.sleep(0.02)
         return self.chance.choice(workers)
+
+    def await_substitutes(self, role: str, seconds: float = 30) -> None:
+        """Until all Workers of the role take messages: where none is left, nobody can take over."""
+
+        def working() -> bool:
+            return all(self.takeovers.held_by(self.site.pid(part)).consumers for part in self.workers(role))
+
+        wait_until(working, seconds=seconds, what=f"every {role} to take messages")
 
     def workers(self, role: str) -> list[str]:
         return [name for name in self.site.workers if name.startswith(role)]
@@ -100,6 +111,7 @@ def kill_api(scene: Scene) -> bool:
 
 def kill_worker(role: str) -> Callable[[Scene], bool]:
     def inject(scene: Scene) -> bool:
+        scene.await_substitutes(role)
         return hit_worker(scene, scene.busy_worker(scene.workers(role)), f"kill -9 of an {role.capitalize()}")
 
     return inject
@@ -232,15 +244,18 @@ SLOW_POINTS = {"claim.reservation_extended": 90.0}
 
 def stop_and_continue(scene: Scene) -> bool:
     """SIGSTOP for longer than the lease: the sleeper's messages go to others, and its late writes change nothing."""
-    part = scene.busy_worker(scene.workers(scene.next_of(("ingester", "embedder"))))
-    pid = scene.site.pid(part)
-    held = scene.takeovers.held_by(pid)
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGSTOP)
-        scene.takeovers.watch("SIGSTOP for longer than the lease, then SIGCONT", held)
-        time.sleep(scene.site.plan.lease_seconds + scene.chance.uniform(1, 3))
-        os.kill(pid, signal.SIGCONT)
-        return True
+    role = scene.next_of(("ingester", "embedder"))
+    with scene.only_one[role]:
+        scene.await_substitutes(role)
+        part = scene.busy_worker(scene.workers(role))
+        pid = scene.site.pid(part)
+        held = scene.takeovers.held_by(pid)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            scene.takeovers.watch("SIGSTOP for longer than the lease, then SIGCONT", held)
+            time.sleep(scene.site.plan.lease_seconds + scene.chance.uniform(1, 3))
+            os.kill(pid, signal.SIGCONT)
+            return True
     return False
 
 

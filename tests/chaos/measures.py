@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from chaos.client import Client
-from chaos.corpus import CORPORA, ENGLISH, Document, made
+from chaos.corpus import CORPORA, ENGLISH, MOST_CHUNKS, Document, made
 from chaos.ledger import await_stillness
 from chaos.report import Section
 from chaos.site import Plan, Site
@@ -50,7 +50,7 @@ def flush_in_the_middle(root: Path, plan: Plan, *, files: int = 1000) -> Section
 def hostile_beside_good(root: Path, plan: Plan, *, good: int = 200) -> Section:
     """The pace of good files, alone and with the hostile folder handed in beside them."""
     chance = random.Random(good)
-    documents = [made(number, chance, words=ENGLISH, most_words=3000) for number in range(good)]
+    documents = [made(number, chance, words=ENGLISH, most_words=150 * MOST_CHUNKS) for number in range(good)]
     hostile = [
         Document(f"hostile-{number}-{path.name}", path.read_bytes())
         for number, path in enumerate(sorted((CORPORA / "hostile").rglob("*")))

@@ -160,7 +160,10 @@ def _all_phases(order: Order, site: Site, reference: Mapping[str, Outcome], say:
     phases: list[Phase] = []
     try:
         for name, kinds, documents, faults in _shares(order, site):
-            until = deadline if name == EVERYTHING else None
+            until = None
+            if name == EVERYTHING:
+                until = deadline
+                faults = max(len(kinds), order.faults - sum(phase.times for phase in phases))  # noqa: PLW2901
             phase = _one_phase(name, kinds, documents, faults, scene, until=until)
             _judge(phase, documents, scene, reference)
             say(line_of(phase))
@@ -174,7 +177,7 @@ def _all_phases(order: Order, site: Site, reference: Mapping[str, Outcome], say:
 
 
 def _shares(order: Order, site: Site) -> list[tuple[str, list[Fault], Sequence[Document], int]]:
-    """Name, kinds of fault, files and number of faults of each phase; a quarter of all is for the last one."""
+    """Name, kinds of fault, files and number of faults of each phase. The last one has a quarter of the files."""
     kinds = [fault for fault in order.kinds if fault.possible(site)]
     if order.one_phase:
         return [(EVERYTHING, kinds, order.documents, max(order.faults, len(kinds)))]
@@ -186,8 +189,7 @@ def _shares(order: Order, site: Site) -> list[tuple[str, list[Fault], Sequence[D
         faults = max(1, round(order.faults * fault.weight / total))
         shares.append((fault.name, [fault], order.documents[start:end], faults))
         start = end
-    rest = order.faults - sum(faults for *_, faults in shares)
-    return [*shares, (EVERYTHING, kinds, order.documents[start:], max(len(kinds), rest))]
+    return [*shares, (EVERYTHING, kinds, order.documents[start:], order.faults)]
 
 
 def _one_phase(
