@@ -32,6 +32,12 @@ def test_who_has_worked_has_a_clean_slate() -> None:
     assert deaths.unready == 1
 
 
+def test_who_has_worked_is_not_held_back_for_long_when_it_is_killed_while_it_starts() -> None:
+    deaths = Deaths()
+    deaths.count(lived=20, ready_for=15)
+    assert [deaths.count(lived=3, ready_for=None) for _ in range(6)] == [0, 1, 2, 2, 2, 2]
+
+
 def test_ten_thousand_deaths_overflow_nothing() -> None:
     deaths = Deaths()
     assert [deaths.count(lived=1, ready_for=None) for _ in range(10_000)][-1] == 15

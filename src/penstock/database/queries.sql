@@ -311,12 +311,12 @@ with next as (
     for no key update skip locked
 ), taken as (
     update files set announced_at = clock_timestamp() from next where files.file_id = next.file_id
-    returning files.file_id, files.generation, files.turn
+    returning files.file_id, files.generation, files.turn, files.created_at
 ), reached as (
     update queue_turns set reached = greatest(reached, (select max(turn) from taken))
     where queue = 'ingest-queue' and exists (select from taken)
 )
-select file_id, generation from taken order by turn;
+select file_id, generation from taken order by turn, created_at;
 
 -- name: take_newest_to_ingest
 -- The Files handed in last, out of turn: a single file need not wait for a million of the same lane.
@@ -326,9 +326,11 @@ with next as (
     order by created_at desc
     limit %(limit)s
     for no key update skip locked
+), taken as (
+    update files set announced_at = clock_timestamp() from next where files.file_id = next.file_id
+    returning files.file_id, files.generation, files.created_at
 )
-update files set announced_at = clock_timestamp() from next where files.file_id = next.file_id
-returning files.file_id, files.generation;
+select file_id, generation from taken order by created_at desc;
 
 -- name: wait_to_be_embedded
 -- Files whose turn it is to be embedded, first come first, and the one handed in last. Locked until they are announced.

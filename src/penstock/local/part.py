@@ -62,11 +62,14 @@ class Deaths:
     """The deaths of a part in a row, and how long to wait after each.
 
     What worked and was killed starts again at once, however often that happens: who kills it is none
-    of its business. Only what dies of itself is held back.
+    of its business. Only what dies of itself is held back, and little where it has worked before: it may be
+    killed again and again while it starts, and others wait to take over what it held.
     """
 
     unready: int = 0
     """In a row, before the part was ready."""
+    worked: bool = False
+    """Whether it was ever ready."""
     brief: int = 0
     """In a row, within `BRIEF_SECONDS` of being ready."""
 
@@ -74,8 +77,8 @@ class Deaths:
         """Count a death after `lived` seconds, of which ready for so many; return the seconds to wait."""
         if ready_for is None:
             self.unready = 1 if lived > STEADY_SECONDS else self.unready + 1
-            return _doubled(self.unready, first=1.0, most=15.0)
-        self.unready = 0
+            return _doubled(self.unready, first=1.0, most=2.0 if self.worked else 15.0)
+        self.unready, self.worked = 0, True
         self.brief = self.brief + 1 if ready_for < BRIEF_SECONDS else 0
         return _doubled(self.brief, first=0.5, most=2.0)
 
