@@ -1,0 +1,229 @@
+"""A model of the queue port, on real Redis: hypothesis publishes, works, lets workers die and empties the server.
+
+Each message comes with what its handlers will do, attempt by attempt. Whatever the order: every message is delivered
+until its last verdict, with the right count of attempts; one whose worker died is alone; what is done is gone, what is
+given up on is a dead letter with its count; only FLUSHALL loses anything.
+
+HYPOTHESIS_EXAMPLES=200 looks longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from pydantic import SecretStr
+from queue_contract import HARD_LIMIT, request
+from real_servers import redis_command
+
+from penstock.models import INGEST_QUEUE, QueueDepth
+from penstock.queues.port import Bury, Delivery, Done, Retry, Verdict
+from penstock.queues.redis import RedisQueues
+from penstock.settings import QueueSettings
+
+pytestmark = pytest.mark.slow
+
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "3"))
+LEASE = 1.0
+PATIENCE_SECONDS = 30.0
+
+
+class Act(Enum):
+    """What one attempt at a message does."""
+
+    RETRY = "retry"
+    FREE = "a retry that counts as no attempt"
+    DIE = "kills its worker"
+    DONE = "done"
+    BURY = "bury"
+
+
+@dataclass
+class Told:
+    """A message and what the model knows of it."""
+
+    acts: list[Act]
+    attempts: int = 0
+    """That began and count."""
+    suspect: bool = False
+
+
+@dataclass
+class Model:
+    """All messages that are not settled, and the dead letters."""
+
+    messages: dict[int, Told] = field(default_factory=dict[int, Told])
+    letters: dict[int, int] = field(default_factory=dict[int, int])
+    """Attempts of the dead letters by number."""
+    at_work: set[int] = field(default_factory=set[int])
+    flaws: list[str] = field(default_factory=list[str])
+    died: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def handle(self, delivery: Delivery) -> Verdict:
+        number = delivery.message.file_id.int
+        told = self.messages.get(number)
+        if told is None:
+            self.flaws.append(f"{number} was settled, and is delivered again")
+            return Done()
+        told.attempts += 1
+        if delivery.attempt != told.attempts:
+            self.flaws.append(f"{number} is delivered as attempt {delivery.attempt}, which is {told.attempts}")
+        if told.suspect and self.at_work:
+            self.flaws.append(f"{number} is a suspect and not alone: {self.at_work}")
+        if any(self.messages[other].suspect for other in self.at_work):
+            self.flaws.append(f"{number} begins beside a suspect")
+        self.at_work.add(number)
+        await asyncio.sleep(0.01)
+        return await self._end(number, told)
+
+    async def _end(self, number: int, told: Told) -> Verdict:
+        act = told.acts[0]
+        if act is Act.DIE:
+            told.acts.pop(0)
+            self.died.set()
+        if self.died.is_set():
+            await asyncio.get_running_loop().create_future()  # the process is dead: no handler of it goes on
+        told.acts.pop(0)
+        self.at_work.discard(number)
+        told.suspect = False
+        if act is Act.FREE:
+            told.attempts -= 1
+            return Retry(0.0, burns_attempt=False)
+        if act is Act.RETRY:
+            return Retry(0.0)
+        del self.messages[number]
+        if act is Act.BURY:
+            self.letters[number] = told.attempts
+            return Bury("gave_up", "as it was told")
+        return Done()
+
+    def bury_the_worker(self) -> None:
+        """Whatever was at work ended without a word."""
+        for number in self.at_work:
+            self.messages[number].suspect = True
+        self.at_work.clear()
+        self.died.clear()
+
+
+class Machine(RuleBasedStateMachine):
+    url = ""
+    runner: asyncio.Runner
+
+    def __init__(self) -> None:
+        super().__init__()
+        redis_command(self.url, "FLUSHALL")
+        self.numbers = itertools.count(1)
+        self.workers = itertools.count(1)
+        self.model = Model()
+        self.observer = self._open("observer")
+
+    def _open(self, worker: str) -> RedisQueues:
+        queues = RedisQueues(QueueSettings(url=SecretStr(self.url), lease_seconds=LEASE), worker=worker)
+        self.runner.run(queues.open())
+        return queues
+
+    @rule(
+        plans=st.lists(
+            st.tuples(
+                st.lists(st.sampled_from([Act.RETRY, Act.FREE, Act.DIE]), max_size=2),
+                st.sampled_from([Act.DONE, Act.BURY]),
+            ),
+            min_size=1,
+            max_size=8,
+        )
+    )
+    def publish(self, plans: list[tuple[list[Act], Act]]) -> None:
+        new = {next(self.numbers): Told([*before, last]) for before, last in plans}
+        self.model.messages |= new
+        self.runner.run(self.observer.publish(INGEST_QUEUE, [request(number) for number in new]))
+
+    @rule(concurrency=st.integers(1, 4))
+    def work(self, concurrency: int) -> None:
+        """A worker works until it dies or nothing is left."""
+        worker = self._open(f"worker-{next(self.workers)}")
+        self.runner.run(self._work(worker, concurrency))
+
+    async def _work(self, worker: RedisQueues, concurrency: int) -> None:
+        stop = asyncio.Event()
+        task = asyncio.create_task(
+            worker.consume(INGEST_QUEUE, self.model.handle, concurrency=concurrency, hard_limit=HARD_LIMIT, stop=stop)
+        )
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self.model.messages and not self.model.died.is_set():
+                await asyncio.sleep(0.01)
+        if self.model.died.is_set():
+            await self._kill(worker, task)
+            self.model.bury_the_worker()
+        else:
+            stop.set()
+            await task
+            await worker.close()
+
+    async def _kill(self, worker: RedisQueues, task: asyncio.Task[None]) -> None:
+        """Cut the process off from Redis, so that nothing it does on its way out arrives."""
+
+        async def nothing(*_: object, **__: object) -> list[object]:
+            return []
+
+        worker._client.execute_command = nothing  # pyright: ignore[reportAttributeAccessIssue]  # a cut wire
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        del worker._client.execute_command
+        await worker.close()
+
+    @rule()
+    def flush(self) -> None:
+        redis_command(self.url, "FLUSHALL")
+        self.runner.run(self.observer.open())
+        self.model.messages.clear()
+        self.model.letters.clear()
+
+    @rule()
+    def drop_a_letter(self) -> None:
+        for letter in self.runner.run(self.observer.dead_letters(INGEST_QUEUE, limit=1)):
+            assert self.runner.run(self.observer.drop(INGEST_QUEUE, letter.dead_letter_id)) == letter
+            del self.model.letters[letter.file_id.int]
+
+    def depth(self) -> QueueDepth:
+        return self.runner.run(self.observer.depths())[INGEST_QUEUE]
+
+    @invariant()
+    def nothing_is_lost_and_nothing_is_twice(self) -> None:
+        assert self.model.flaws == []
+        depth = self.depth()
+        assert depth.waiting + depth.in_flight == len(self.model.messages)
+        files = self.runner.run(self.observer.files_on(INGEST_QUEUE))
+        assert files == {request(number).file_id for number in self.model.messages}
+        letters = self.runner.run(self.observer.dead_letters(INGEST_QUEUE))
+        assert {letter.file_id.int: letter.attempts for letter in letters} == self.model.letters
+
+    def teardown(self) -> None:
+        while self.model.messages:
+            self.work(3)
+        self.nothing_is_lost_and_nothing_is_twice()
+        assert redis_command(self.url, "EXISTS", f"{INGEST_QUEUE}-attempts") == 0
+        self.runner.run(self.observer.close())
+
+
+def test_whatever_happens_each_message_is_worked_on_until_its_last_verdict(redis_url: str) -> None:
+    with asyncio.Runner() as runner:
+        machine = type("QueueModel", (Machine,), {"url": redis_url, "runner": runner})
+        run_state_machine_as_test(  # pyright: ignore[reportUnknownMemberType]  # its settings are typed not at all
+            machine,
+            settings=settings(
+                max_examples=EXAMPLES,
+                stateful_step_count=8,
+                deadline=None,
+                derandomize="HYPOTHESIS_EXAMPLES" not in os.environ,
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+            ),
+        )
