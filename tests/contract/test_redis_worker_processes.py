@@ -12,15 +12,18 @@ from pathlib import Path
 
 import psutil
 import pytest
+from chaos.clock import Clock, Clocks
+from chaos.site import with_clock
 from pydantic import SecretStr
 from queue_contract import eventually_async, request
 from queue_worker import DEAF, POISON, SLEEPER, STUCK
-from real_servers import redis_command, wait_until
+from real_servers import RunningServer, redis_command, redis_in, wait_until
 
 from penstock.models import INGEST_QUEUE
 from penstock.queues import heartbeat
 from penstock.queues.redis import RedisQueues
 from penstock.queues.redis_leases import GROUP
+from penstock.queues.redis_session import Frozen
 from penstock.settings import QueueSettings
 
 pytestmark = pytest.mark.slow
@@ -221,6 +224,55 @@ async def test_a_message_that_is_deleted_while_it_is_held_is_let_go(
         return redis_command(redis_url, "XPENDING", INGEST_QUEUE, GROUP)["pending"] == 0
 
     await eventually_async(forgotten)
+
+
+async def test_a_clock_that_is_set_back_holds_up_no_message(start_redis: StartRedis, tmp_path: Path) -> None:
+    """Redis measures leases on its wall clock: one that began in what is now the future would never end."""
+    clock = Clocks(tmp_path / "clocks").make("queue")
+    if clock is None:
+        pytest.skip("needs a C compiler, to shift the clock of a process")
+    url = start_redis(clock)
+    queues = RedisQueues(QueueSettings(url=SecretStr(url), lease_seconds=LEASE), worker="test")
+    await queues.open()
+    clock.set(3600)
+    await queues.publish(INGEST_QUEUE, [request(n) for n in range(3)])
+    await queues._client.xreadgroup(GROUP, "dead", {INGEST_QUEUE: ">"}, count=3)
+    clock.set(0)
+    worker = Worker(url, "worker", tmp_path)
+    try:
+        await eventually_async(lambda: empty(queues))
+        assert sorted(worker.done()) == [0, 1, 2]
+    finally:
+        worker.process.kill()
+        worker.process.wait()
+        await queues.close()
+
+
+StartRedis = Callable[[Clock], str]
+
+
+@pytest.fixture
+def start_redis(tmp_path: Path) -> Iterator[StartRedis]:
+    """Starts a Redis on a clock of its own."""
+    servers: list[RunningServer] = []
+
+    def start_one(clock: Clock) -> str:
+        servers.append(with_clock(redis_in(tmp_path), clock))
+        servers[0].start()
+        return servers[0].url
+
+    yield start_one
+    for server in servers:
+        server.stop()
+
+
+def test_a_lease_that_is_renewed_has_not_frozen() -> None:
+    now = 0.0
+    frozen = Frozen(5, clock=lambda: now)
+    for second in range(20):
+        now = float(second)
+        found = frozen.look(["1-1", "2-2"] if second % 4 else ["1-1"])
+        assert found == ([] if second < 5 else ["1-1"]), second
 
 
 def test_the_heartbeat_knows_what_is_held_and_for_how_long() -> None:

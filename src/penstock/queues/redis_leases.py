@@ -28,6 +28,7 @@ MOST_PENDING = 10_000
 MOST_DEAD_LETTERS = 100_000
 """About so many are kept, the newest: some 50 MB. What a File failed of is in its row as well."""
 IDLE_CONSUMER_SECONDS = 600.0
+MOST_LOOKED_AT = 1_000
 MOST_FORGOTTEN = 100
 """Pending entries that are looked at in one go."""
 
@@ -115,6 +116,18 @@ class Leases:
         await self.client.eval(
             FORGET_DELETED, 2, self.stream, self._attempts, GROUP, round(self.lease_seconds * 500), MOST_FORGOTTEN
         )
+
+    async def begun_now(self) -> list[str]:
+        """Ids of pending messages whose lease seems to have begun in this very millisecond."""
+        entries: Sequence[Mapping[str, Any]] = await self.client.xpending_range(
+            self.stream, GROUP, "-", "+", MOST_LOOKED_AT
+        )
+        return [entry["message_id"].decode() for entry in entries if entry["time_since_delivered"] == 0]
+
+    async def expire(self, message_ids: Sequence[str]) -> None:
+        """Let whoever is free have these messages at once."""
+        idle = round(self.lease_seconds * 1000)
+        await self.client.xclaim(self.stream, GROUP, RETURNED, 0, message_ids, idle=idle, justid=True)
 
     async def forget_idle_consumers(self) -> None:
         """Remove the consumers of Workers that are long gone: each start of one makes another."""

@@ -11,7 +11,8 @@ that if it kills again it takes no other message's attempt along.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -46,6 +47,8 @@ BLOCK_MS = 2_000
 """XREADGROUP waits so long for a message; a new one wakes it at once."""
 TAKEOVER_POLL_MS = 500
 """How often an idle worker looks for messages whose lease ran out."""
+FROZEN_LOOKS = 5
+"""A renewed lease that is looked at in its first millisecond so often in a row does not occur."""
 BEAT_SECONDS = 1.0
 """How often what is unsettled is told again."""
 
@@ -79,6 +82,32 @@ class Slots:
                     self._free.release()
 
 
+class Frozen:
+    """Finds leases that do not age, because Redis' clock was set back since they began.
+
+    Redis shows their age as 0 until the clock has caught up, an hour or a day later. A lease that is renewed
+    shows 0 for a millisecond only; one that shows it whenever it is looked at for as long as a lease lasts has frozen.
+    """
+
+    def __init__(self, lease_seconds: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+        self._seen: dict[str, tuple[float, int]] = {}
+        """By id, when it first showed 0, and how often since."""
+
+    def look(self, begun_now: Sequence[str]) -> list[str]:
+        """Those of the messages whose leases have frozen."""
+        now = self._clock()
+        before = self._seen
+        self._seen = {message_id: before.get(message_id, (now, 0)) for message_id in begun_now}
+        self._seen = {message_id: (first, times + 1) for message_id, (first, times) in self._seen.items()}
+        return [
+            message_id
+            for message_id, (first, times) in self._seen.items()
+            if times >= FROZEN_LOOKS and now - first >= self._lease_seconds
+        ]
+
+
 @dataclass(slots=True)
 class Session:
     """Consumes one queue until it is told to stop, or until Redis comes back empty."""
@@ -95,8 +124,12 @@ class Session:
     unsettled: dict[str, Callable[[], Awaitable[object]]] = field(
         default_factory=dict[str, Callable[[], Awaitable[object]]]
     )
+    frozen: Frozen = field(init=False)
     stopping: bool = False
     away: bool = False
+
+    def __post_init__(self) -> None:
+        self.frozen = Frozen(self.leases.lease_seconds)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns early when the queue's group is gone: FastStream stops its subscribers for good then."""
@@ -125,6 +158,11 @@ class Session:
                 await settle()
                 self.unsettled.pop(message_id, None)
             await self.leases.forget_deleted()
+            if frozen := self.frozen.look(await self.leases.begun_now()):
+                log.warning(
+                    "the clock of Redis was set back; leases end now", queue=self.leases.stream, messages=len(frozen)
+                )
+                await self.leases.expire(frozen)
         except ResponseError:  # it came back empty: there is nothing left to settle
             self.unsettled.clear()
         except (RedisError, OSError) as error:
