@@ -34,8 +34,6 @@ CHILD_COMMAND = (sys.executable, "-P", "-m", "penstock.parsing.child")
 """-P: without it the temporary folder, where hostile files are unpacked, would be on the import path."""
 START_SECONDS = 60
 REAP_SECONDS = 5
-NICE = 10
-"""About a tenth of the share of a process that does not yield."""
 LOGGED_BYTES = 16 * 1024
 """Of what a child prints about one file; the rest is read and dropped."""
 _PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TESSDATA_PREFIX")
@@ -55,7 +53,6 @@ class ChildProcess:
         self.warm_bytes = 0
         """Memory before the first file."""
         self.folder = folder
-        self._yields = False
 
     @classmethod
     async def start(cls, command: Sequence[str], *, folder: Path) -> ChildProcess:
@@ -134,28 +131,6 @@ class ChildProcess:
             return sum(member.memory_info().rss for member in family)
         except psutil.Error:
             return 0
-
-    def yield_processor(self) -> None:
-        """Let everybody else go first."""
-        self._yields = True
-        self._be_nice(NICE)
-
-    def take_processor_back(self) -> bool:
-        """Whether the child is as quick as any other now: not every user may take back what it has yielded."""
-        if self._yields:
-            self._yields = not self._be_nice(0)
-        return not self._yields
-
-    def _be_nice(self, level: int) -> bool:
-        """Linux weighs sessions, of which the child has its own, before it weighs processes."""
-        session = Path(f"/proc/{self.pid}/autogroup")
-        try:
-            os.setpriority(os.PRIO_PGRP, self.pid, level)
-            if session.exists():
-                session.write_text(str(level))
-        except OSError:
-            return False
-        return True
 
     def kill_now(self) -> None:
         """Kill the child and everything it started."""
