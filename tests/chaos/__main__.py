@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
@@ -34,16 +35,19 @@ def main() -> int:
         minutes=asked.minutes,
     )
     sections: list[Section] = []
-    with tempfile.TemporaryDirectory(prefix="chaos-") as root:
-        Path(root).chmod(0o755)
-        result = run(order, Path(root), say)
-        for measure in () if asked.no_measures else MEASURES:
-            sections.append(measure(Path(root) / measure.__name__, Plan()))
-            say(sections[-1].text)
+    root = Path(tempfile.mkdtemp(prefix="chaos-"))
+    root.chmod(0o755)  # the database runs as another user
+    say(f"logs and data in {root} if anything goes wrong")
+    result = run(order, root / "table", say)
+    for measure in () if asked.no_measures else MEASURES:
+        sections.append(measure(root / measure.__name__, Plan()))
+        say(sections[-1].text)
     write(result, Asked(asked.files, asked.faults, asked.minutes), sections)
     problems = result.problems + [section.problem for section in sections if section.problem]
     for problem in problems:
         say(problem)
+    if not problems:
+        shutil.rmtree(root)
     return 1 if problems else 0
 
 

@@ -30,6 +30,8 @@ from penstock.queues.redis_leases import GROUP
 
 HOUR = 3600.0
 SUPPLY_SECONDS = 15.0
+MOST_AGAIN = 200
+"""Messages of a queue that come again at once: what is doubled every second fills any queue."""
 
 
 @dataclass
@@ -362,7 +364,7 @@ def publish_again_shuffled(scene: Scene) -> bool:
 
 
 def _publish_again(scene: Scene, client: Any, queue: str) -> int:
-    entries = client.xrange(queue, count=5000)
+    entries = client.xrange(queue, count=MOST_AGAIN)
     for _, fields in scene.chance.sample(entries, len(entries)):
         client.xadd(queue, fields)
     return len(entries)
