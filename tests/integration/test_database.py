@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pipeline_services import open_pipeline
 from pydantic import SecretStr
 from real_servers import RunningServer
 
@@ -55,6 +56,32 @@ def test_what_an_older_release_stored_is_found_by_the_new_rules(database_url: st
         assert found == (1,)
         assert connection.execute("select language from files").fetchall() == [("german",)]
         assert connection.execute("select language from search_languages").fetchall() == [("german",)]
+
+
+async def test_files_that_an_older_release_left_unfinished_go_on(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "create table schema_migrations (version integer primary key, name text not null,"
+            " applied_at timestamptz default now())"
+        )
+        for migration in migrations()[:5]:
+            connection.execute(migration.sql.encode())
+            connection.execute("insert into schema_migrations values (%s, %s)", [migration.version, migration.name])
+        for status in ("queued", "ingesting"):
+            connection.execute(
+                "insert into files (file_id, name, object_key, owns_object, size, status)"
+                " values (gen_random_uuid(), %s, %s, true, 9, %s)",
+                [f"{status}.txt", f"files/{status}", status],
+            )
+    (tmp_path / "objects" / "files").mkdir(parents=True)
+    for status in ("queued", "ingesting"):
+        (tmp_path / "objects" / "files" / status).write_text("One gate.")
+    async with open_pipeline(database_url, redis_url, tmp_path, "fake://384") as pipeline:
+        await pipeline.run()
+        found = await pipeline.values(b"select name, status from files order by name")
+        assert found == [("ingesting.txt", "complete"), ("queued.txt", "complete")]
 
 
 def test_a_schema_of_a_newer_release_is_left_alone(migrated_url: str) -> None:
