@@ -72,11 +72,16 @@ class Scene:
             time.sleep(0.02)
         return self.chance.choice(workers)
 
-    def await_substitutes(self, role: str, seconds: float = 30) -> None:
+    def await_substitutes(self, role: str, seconds: float = 60) -> None:
         """Until all Workers of the role take messages: where none is left, nobody can take over."""
 
         def working() -> bool:
-            return all(self.takeovers.held_by(self.site.pid(part)).consumers for part in self.workers(role))
+            # Redis knows a consumer only from its first message on; its heartbeat begins with the reading.
+            try:
+                beating = {child.ppid() for child in self.site.children("penstock.queues.heartbeat")}
+            except psutil.NoSuchProcess:  # it ended a moment ago
+                return False
+            return all(self.site.pid(part) in beating for part in self.workers(role))
 
         wait_until(working, seconds=seconds, what=f"every {role} to take messages")
 
