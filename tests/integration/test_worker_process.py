@@ -119,6 +119,25 @@ async def test_a_worker_that_is_asked_to_stop_during_an_outage_stops_at_once(
         assert redis_command(redis.url, "HGETALL", f"{INGEST_QUEUE}-attempts") == {}, "given back, no attempt burnt"
 
 
+def test_a_worker_that_is_asked_to_stop_while_it_starts_does_not_start_first(
+    servers: tuple[RunningServer, RunningServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres, redis = servers
+    postgres.start()
+    redis.start()
+    port, log = free_port(), tmp_path / "ingester.log"
+    monkeypatch.setenv("PENSTOCK_WORKER_HEALTH_PORT", str(port))
+    monkeypatch.setenv("PENSTOCK_PARSING_CHILDREN", "16")  # whose start takes a while
+    with _worker("ingester", servers, tmp_path, log) as worker:
+        wait_until(lambda: _status(port, "live") == 200, what="the worker to live")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0
+    events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
+    assert events[-1] == "stopped"
+    assert "ready" not in events
+    assert "Traceback" not in log.read_text()
+
+
 @contextmanager
 def _worker(
     role: str, servers: tuple[RunningServer, RunningServer], folder: Path, log: Path

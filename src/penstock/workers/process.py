@@ -67,7 +67,7 @@ async def _run(role: Role, settings: Settings) -> None:
         pause = FIRST_WAIT
         while not stop.is_set():
             try:
-                await _work(role, settings, stop, health)
+                await _work_until_stopped(role, settings, stop, health)
             except ServiceUnavailable as error:
                 if pause == FIRST_WAIT:
                     log.warning("waiting for a service", reason=error.message)
@@ -86,6 +86,20 @@ async def _answering(health: Health, settings: Settings) -> AsyncGenerator[None]
 
     async with serve_health(health, settings):
         yield
+
+
+async def _work_until_stopped(role: Role, settings: Settings, stop: asyncio.Event, health: Health) -> None:
+    """Who is asked to stop while still starting stops at once: nothing is in work yet."""
+    working = asyncio.create_task(_work(role, settings, stop, health))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not working.done() and not health.ready:
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+        return
+    await working
 
 
 async def _work(role: Role, settings: Settings, stop: asyncio.Event, health: Health) -> None:
