@@ -416,12 +416,12 @@ async def test_files_that_hang_are_overtaken(open_bench: OpenBench, monkeypatch:
         hanging = [asyncio.create_task(bench.parse("hang x")) for _ in range(2)]
         await eventually(bench.at_work)
         waiting = asyncio.create_task(bench.parse("words next"))
-        await eventually(lambda: len(bench.children()) == 2)
+        await eventually(lambda: len(bench.children()) == 2, seconds=90)
         hanging.pop(0).cancel()
         assert (await waiting)[2] == "next", "also where the substitute hangs in its turn"
         for task in hanging:
             task.cancel()
-        await eventually(lambda: len(bench.children()) == 2)
+        await eventually(lambda: len(bench.children()) == 2, seconds=90)
         assert [(await bench.parse(f"words {number}"))[2] for number in range(3)] == ["0", "1", "2"]
 
 
