@@ -129,12 +129,14 @@ async def test_reingest_switches_in_one_step_and_search_never_sees_half_a_file(p
     """Trap: old chunks deleted before new ones exist (LlamaIndex #22639)."""
     file = await pipeline.submit(PARAGRAPHS)
     await pipeline.run()
-    old = await rows_of(pipeline, file.file_id)
+    old = [hit.chunk_id for hit in await found(pipeline, "weir", k=100)]
+    assert set(old) == {row[0] for row in await rows_of(pipeline, file.file_id)}
     await reingest(file.file_id, database=pipeline.services.database, dispatcher=pipeline.dispatcher)
     again = await pipeline.file(file.file_id)
     assert (again.status, again.generation, again.active_generation) == (FileStatus.QUEUED, 2, 1)
+    assert [hit.chunk_id for hit in await found(pipeline, "weir", k=100)] == old
     await pipeline.ingest(IngestRequest(file_id=file.file_id, generation=2))
-    assert {hit.chunk_id for hit in await found(pipeline, "weir", k=100)} <= {row[0] for row in old}
+    assert [hit.chunk_id for hit in await found(pipeline, "weir", k=100)] == old
     pipeline.asked.messages.get(INGEST_QUEUE, []).clear()
     await pipeline.run()
     done = await pipeline.file(file.file_id)

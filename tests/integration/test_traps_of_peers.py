@@ -1,12 +1,15 @@
 """Traps that tools like ours fell into, each a test named after it; `TRAPS` says where the others are held.
 
 A trap is a sentence from an issue tracker or a source that we have read; its peer stands in brackets.
+Not among them yet: a change of the model that means handing everything in again (RAGFlow #11570). Penstock
+cannot change the model of what it holds.
 """
 
 from __future__ import annotations
 
 import ast
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 
@@ -77,7 +80,8 @@ TRAPS = {
         "integration/test_pipeline.py::test_text_of_a_deleted_file_is_not_written_after_the_delete"
     ],
     "random chunk ids: a repeated message duplicates chunks (redbox, VectorFlow)": [
-        "integration/test_pipeline.py::test_the_same_messages_twice_and_in_any_order_change_nothing"
+        "integration/test_pipeline.py::test_the_same_messages_twice_and_in_any_order_change_nothing",
+        "integration/test_traps_of_peers.py::test_random_chunk_ids",
     ],
     "a database connection held open across an embedding call (Dify #26195)": [
         "integration/test_traps_of_peers.py::test_a_connection_held_open_across_an_embedding_call"
@@ -108,7 +112,11 @@ TRAPS = {
         "acceptance/test_one_machine.py::test_killed_workers_lose_nothing_and_double_nothing",
         "integration/test_life_of_a_file.py::test_whatever_happens_each_file_ends_as_an_undisturbed_run_ends_it",
     ],
-    "429s that kill indexing (Dify #41112)": ["unit/test_retry_policy.py::*", "unit/test_outage.py::*"],
+    "429s that kill indexing (Dify #41112)": [
+        "unit/test_retry_policy.py::test_a_service_that_is_away_never_burns_an_attempt",
+        "unit/test_outage.py::test_who_is_told_how_long_to_wait_waits_so_long",
+        "contract/queue_contract.py::test_a_retry_can_be_free",
+    ],
     "no progress (R2R #2222, Onyx #1546)": ["integration/test_traps_of_peers.py::test_no_progress"],
 }
 
@@ -117,8 +125,7 @@ TRAPS = {
 def test_each_trap_has_its_test(trap: str) -> None:
     for place in TRAPS[trap]:
         module, _, name = place.partition("::")
-        found = list(_tests_in(TESTS / module))
-        assert name in found or (name == "*" and found), place
+        assert name in _tests_in(TESTS / module), place
 
 
 def _tests_in(path: Path) -> Iterator[str]:
@@ -133,23 +140,54 @@ async def pipeline(migrated_url: str, redis_url: str, tmp_path: Path) -> AsyncGe
         yield opened
 
 
+LEADING = """
+import asyncio, sys
+import psycopg
+from psycopg.rows import dict_row
+from penstock.database.files import try_lead
+
+async def lead():
+    rows = await psycopg.AsyncConnection.connect(sys.argv[1], row_factory=dict_row)
+    print(await try_lead(rows, int(sys.argv[2])), rows.info.backend_pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(lead())
+"""
+
+
 @pytest.mark.slow
-async def test_a_lock_that_outlives_its_holder(pipeline: Pipeline, migrated_url: str) -> None:
-    """The leader's lock goes with its connection, however that ends."""
+@pytest.mark.parametrize("end", ["kill -9", "connection lost", "done"])
+async def test_a_lock_that_outlives_its_holder(pipeline: Pipeline, migrated_url: str, end: str) -> None:
+    """The leader's lock goes with its work, its connection or its process, whichever ends first."""
     database = pipeline.services.database
     await pipeline.submit("One gate.")
     pipeline.asked.messages.clear()
     async with database.transaction() as rows:
         await rows.execute("update files set announced_at = announced_at - interval '1 minute'")
-    leader = await psycopg.AsyncConnection[DictRow].connect(migrated_url, row_factory=dict_row)
-    assert await try_lead(leader, LEADER)
-    assert await recover(database=database, queues=pipeline.asked) == 0
-    async with database.transaction() as rows:  # as the server does when a process dies
-        await rows.execute("select pg_terminate_backend(%s)", [leader.info.backend_pid])
-    async with asyncio.timeout(10):
-        while await recover(database=database, queues=pipeline.asked) == 0:
-            await asyncio.sleep(0.02)
-    await leader.close()
+    if end == "done":  # its connection goes back to the pool, and lives on
+        assert await recover(database=database, queues=pipeline.asked) == 1
+        async with await psycopg.AsyncConnection[DictRow].connect(migrated_url, row_factory=dict_row) as other:
+            assert await try_lead(other, LEADER)
+        return
+    leader = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LEADING, migrated_url, str(LEADER), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert leader.stdout is not None
+        leads, backend = (await asyncio.wait_for(leader.stdout.readline(), 30)).split()
+        assert leads == b"True"
+        assert await recover(database=database, queues=pipeline.asked) == 0
+        if end == "connection lost":
+            await pipeline.values(b"select pg_terminate_backend(%s)", int(backend))
+        else:
+            leader.kill()
+        async with asyncio.timeout(10):
+            while await recover(database=database, queues=pipeline.asked) == 0:
+                await asyncio.sleep(0.02)
+    finally:
+        if leader.returncode is None:
+            leader.kill()
+        await leader.wait()
 
 
 @pytest.mark.slow
@@ -160,6 +198,20 @@ async def test_a_content_hash_written_before_the_work(pipeline: Pipeline) -> Non
     await give_up(message, Failure(code="gave_up", message="It failed."), database=pipeline.services.database)
     async with pipeline.services.database.transaction() as rows:
         assert await lookup_files(rows, [(file.name, str(file.sha256))]) == [None]
+
+
+@pytest.mark.slow
+async def test_random_chunk_ids(pipeline: Pipeline) -> None:
+    """Whoever reads a generation, and however often, writes the same ids; here the first reader's rows are gone."""
+    request = IngestRequest(file_id=(await pipeline.submit(PARAGRAPHS)).file_id, generation=1)
+    await pipeline.ingest(request)
+    first = await pipeline.values(b"select chunk_id from chunks order by index")
+    assert len(first) > 1
+    async with pipeline.services.database.transaction() as rows:
+        await rows.execute("delete from chunks")
+        await rows.execute("update files set status = 'queued', text_key = null")
+    await pipeline.ingest(request)
+    assert await pipeline.values(b"select chunk_id from chunks order by index") == first
 
 
 class Lying(FakeEngine):
@@ -193,6 +245,19 @@ def _embed_request(pipeline: Pipeline) -> EmbedRequest:
     return EmbedRequest.model_validate(pipeline.asked.messages["embedding-queue"][0].model_dump())
 
 
+class Gated(FakeEngine):
+    """Is at work until the test opens its gate."""
+
+    def __init__(self) -> None:
+        super().__init__(384)
+        self.called, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Embedded]:
+        self.called.set()
+        await self.gate.wait()
+        return await super().embed_documents(texts)
+
+
 @pytest.mark.slow
 async def test_a_connection_held_open_across_an_embedding_call(pipeline: Pipeline) -> None:
     """With one connection in the pool, another step gets it while the engine is at work."""
@@ -200,30 +265,33 @@ async def test_a_connection_held_open_across_an_embedding_call(pipeline: Pipelin
     await pipeline.ingest(IngestRequest.model_validate(pipeline.asked.messages["ingest-queue"][0].model_dump()))
     settings = pipeline.services.settings.database.model_copy(update={"pool_size": 1, "connect_timeout_seconds": 5})
     database = await Database.open(settings)
-    engine = FakeEngine(384, latency_seconds=1)
+    engine = Gated()
     batcher = Batcher(engine, batch_tokens=100_000)
     request, model_id = _embed_request(pipeline), pipeline.embedding.index.model_id
     embedding = asyncio.create_task(embed(request, database=database, batcher=batcher, model_id=model_id))
-    async with asyncio.timeout(10):
-        while batcher.counts.waiting_texts == 0 and not batcher._calls:
-            await asyncio.sleep(0.01)
-    async with database.transaction() as rows:
-        await rows.execute("select 1")
-    assert not embedding.done(), "the engine was still at work"
-    await embedding
-    await batcher.close()
-    await database.close()
+    try:
+        await asyncio.wait_for(engine.called.wait(), 10)
+        async with database.transaction() as rows:  # or `ServiceUnavailable`: the gate is shut until after it
+            await rows.execute("select 1")
+    finally:
+        engine.gate.set()
+        await embedding
+        await batcher.close()
+        await database.close()
+    assert (await pipeline.file(request.file_id)).status is FileStatus.COMPLETE
 
 
 @pytest.mark.slow
 async def test_connections_that_grow_with_files(pipeline: Pipeline) -> None:
-    for n in range(30):
-        await pipeline.submit(f"Gauge {n} was read.")
+    """Whatever they call themselves, and however many Files come at once."""
+    await asyncio.gather(*(pipeline.submit(f"Gauge {n} was read.") for n in range(50)))
     await pipeline.run()
-    found = await pipeline.values(
-        b"select count(*) from pg_stat_activity where datname = current_database() and application_name = 'penstock'"
+    ((connections,),) = await pipeline.values(
+        b"select count(*) from pg_stat_activity where datname = current_database() and backend_type = 'client backend'"
     )
-    assert found[0][0] in range(1, pipeline.services.settings.database.pool_size + 1)
+    assert connections in range(1, pipeline.services.settings.database.pool_size + 1)
+    ((complete,),) = await pipeline.values(b"select count(*) from files where status = 'complete'")
+    assert complete == 50
 
 
 def test_contract_drift_between_message_types() -> None:
@@ -237,7 +305,8 @@ def test_contract_drift_between_message_types() -> None:
     for queue, body in golden.items():
         message = MESSAGE_TYPES[queue].model_validate_json(body)
         assert message.model_dump_json() == body
-        for drifted in (body.replace('"version":1', '"version":2'), body.replace("{", '{"owner":"x",', 1)):
+        older, newer = (body.replace('"version":1', f'"version":{version}') for version in (0, 2))
+        for drifted in (older, newer, body.replace("{", '{"owner":"x",', 1)):
             with pytest.raises(ValidationError):
                 MESSAGE_TYPES[queue].model_validate_json(drifted)
 
