@@ -42,7 +42,7 @@ bench: .venv/installed  ## filings end to end beside LlamaIndex: ratio and cosin
 	$(BIN)/python benchmarks/plot.py
 
 million: .venv/installed  ## what handing in costs beside a million waiting files (1 minute)
-	$(BIN)/python benchmarks/million_files.py
+	PYTHONPATH=tests:tests/integration $(BIN)/python benchmarks/million_files.py
 
 fidelity: .venv/installed programs-to-compare  ## count the words of the test corpora against independent readings: docs/fidelity.md
 	PYTHONPATH=benchmarks $(BIN)/python -m fidelity

@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import logging
 import statistics
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,16 +16,12 @@ from tempfile import TemporaryDirectory
 from uuid import UUID, uuid4
 
 import structlog
+from pipeline_services import Pipeline, open_pipeline
+from real_servers import postgres_in, redis_in
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
-sys.path[:0] = [str(TESTS), str(TESTS / "integration")]
-
-from pipeline_services import Pipeline, open_pipeline  # noqa: E402
-from real_servers import postgres_in, redis_in  # noqa: E402
-
-from penstock.database.files import NewFile, insert_file  # noqa: E402
-from penstock.models import INGEST_QUEUE  # noqa: E402
-from penstock.pipeline.backlog import backlog  # noqa: E402
+from penstock.database.files import NewFile, insert_file
+from penstock.models import INGEST_QUEUE
+from penstock.pipeline.backlog import backlog
 
 ROUNDS = 200
 

@@ -22,6 +22,7 @@ from penstock.errors import WorkFolderFull, is_full
 log = structlog.get_logger()
 
 _NAME = re.compile(r"penstock-[a-z]+-[a-z0-9_]{8}")
+LITTLE_ROOM_BYTES = 2**20
 
 
 @contextmanager
@@ -34,9 +35,6 @@ def work_folder(role: str) -> Generator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
-
-
-LITTLE_ROOM_BYTES = 2**20
 
 
 def has_little_room(folder: Path) -> bool:

@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
 import pytest
+from cut_off import end_as_a_killed_process_does
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -160,25 +160,13 @@ class Machine(RuleBasedStateMachine):
             while self.model.messages and not self.model.died.is_set():
                 await asyncio.sleep(0.01)
         if self.model.died.is_set():
-            await self._kill(worker, task)
+            await end_as_a_killed_process_does(worker, task)
+            await worker.close()
             self.model.bury_the_worker()
         else:
             stop.set()
             await task
             await worker.close()
-
-    async def _kill(self, worker: RedisQueues, task: asyncio.Task[None]) -> None:
-        """Cut the process off from Redis, so that nothing it does on its way out arrives."""
-
-        async def nothing(*_: object, **__: object) -> list[object]:
-            return []
-
-        worker._client.execute_command = nothing  # pyright: ignore[reportAttributeAccessIssue]  # a cut wire
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        del worker._client.execute_command
-        await worker.close()
 
     @rule()
     def flush(self) -> None:

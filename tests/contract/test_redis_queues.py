@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from cut_off import end_as_a_killed_process_does
 from pydantic import SecretStr
 from queue_contract import LEASE, OpenQueues, QueueContract, Recorder, consuming, eventually, eventually_async, request
 from real_servers import RunningServer, installed_redis, redis_command, redis_in
@@ -48,16 +48,7 @@ async def opener(url: str) -> AsyncIterator[OpenQueues]:
 
 class RedisContract(QueueContract):
     async def kill(self, queues: Queues, task: asyncio.Task[None]) -> None:
-        """Cut the process off from Redis, so that nothing it does on its way out arrives."""
-        redis_queues = cast("RedisQueues", queues)
-
-        async def nothing(*_: object, **__: object) -> list[object]:
-            return []
-
-        redis_queues._client.execute_command = nothing  # pyright: ignore[reportAttributeAccessIssue]  # a cut wire
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await end_as_a_killed_process_does(cast("RedisQueues", queues), task)
 
 
 class TestEmbeddedRedis(RedisContract):

@@ -8,16 +8,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
-from pipeline_services import open_pipeline
+from pipeline_services import Pipeline, open_pipeline
 from real_servers import RunningServer, free_port, postgres_in, redis_command, redis_in, wait_until
 
-from penstock.models import INGEST_QUEUE, FileStatus
+from penstock.models import INGEST_QUEUE, File, FileStatus
 
 pytestmark = pytest.mark.slow
 
@@ -62,36 +63,53 @@ def test_a_worker_starts_before_its_services_and_is_ready_when_they_are(
     assert "Traceback" not in log.read_text()
 
 
+@dataclass
+class Outage:
+    """An Ingester that has Files to read, whose database was killed, and that has said so."""
+
+    pipeline: Pipeline
+    files: list[File]
+    worker: subprocess.Popen[bytes]
+    log: Path
+
+
+@asynccontextmanager
+async def outage(servers: tuple[RunningServer, RunningServer], folder: Path, *, files: int) -> AsyncGenerator[Outage]:
+    postgres, redis = servers
+    postgres.start()
+    redis.start()
+    log = folder / "ingester.log"
+    async with open_pipeline(postgres.url, redis.url, folder, "fake://384") as pipeline:
+        with _worker("ingester", servers, folder, log) as worker:
+            wait_until(lambda: '"event": "ready"' in log.read_text(), what="the worker")
+            worker.send_signal(signal.SIGSTOP)
+            submitted = [await pipeline.submit(f"Gauge {n}.") for n in range(files)]
+            await pipeline.services.queues.publish(INGEST_QUEUE, pipeline.asked.messages[INGEST_QUEUE])
+            postgres.kill()
+            worker.send_signal(signal.SIGCONT)
+            wait_until(lambda: "a service is away" in log.read_text(), what="the worker to say so")
+            yield Outage(pipeline, submitted, worker, log)
+
+
 async def test_a_worker_waits_for_a_database_that_is_away_and_says_so_once(
     servers: tuple[RunningServer, RunningServer], tmp_path: Path
 ) -> None:
     postgres, redis = servers
-    postgres.start()
-    redis.start()
-    log = tmp_path / "ingester.log"
-    async with open_pipeline(postgres.url, redis.url, tmp_path, "fake://384") as pipeline:
-        services = pipeline.services
-        with _worker("ingester", servers, tmp_path, log) as worker:
-            wait_until(lambda: '"event": "ready"' in log.read_text(), what="the worker")
-            worker.send_signal(signal.SIGSTOP)
-            files = [await pipeline.submit(f"Gauge {n}.") for n in range(6)]
-            await services.queues.publish(INGEST_QUEUE, pipeline.asked.messages[INGEST_QUEUE])
-            postgres.kill()
-            worker.send_signal(signal.SIGCONT)
-            wait_until(lambda: "a service is away" in log.read_text(), what="the worker to say so")
-            postgres.start()
-            wait_until(lambda: "the service is back" in log.read_text(), what="the worker to say so")
+    async with outage(servers, tmp_path, files=6) as found:
+        pipeline, log = found.pipeline, found.log
+        postgres.start()
+        wait_until(lambda: "the service is back" in log.read_text(), what="the worker to say so")
 
-            async def ingested() -> bool:
-                return all([(await pipeline.file(file.file_id)).status is FileStatus.EMBEDDING for file in files])
+        async def ingested() -> bool:
+            return all([(await pipeline.file(file.file_id)).status is FileStatus.EMBEDDING for file in found.files])
 
-            async with asyncio.timeout(30):
-                while not await ingested():
-                    await asyncio.sleep(0.05)
-            worker.send_signal(signal.SIGTERM)
-            assert worker.wait(20) == 0
+        async with asyncio.timeout(30):
+            while not await ingested():
+                await asyncio.sleep(0.05)
+        found.worker.send_signal(signal.SIGTERM)
+        assert found.worker.wait(20) == 0
         assert redis_command(redis.url, "EXISTS", f"{INGEST_QUEUE}-attempts") == 0
-        assert all(not letters for letters in [await services.queues.dead_letters(INGEST_QUEUE)])
+        assert await pipeline.services.queues.dead_letters(INGEST_QUEUE) == []
     events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
     assert events.count("a service is away; files wait for it") == 1
     assert "trying again" not in events, "no line for each file"
@@ -100,22 +118,11 @@ async def test_a_worker_waits_for_a_database_that_is_away_and_says_so_once(
 async def test_a_worker_that_is_asked_to_stop_during_an_outage_stops_at_once(
     servers: tuple[RunningServer, RunningServer], tmp_path: Path
 ) -> None:
-    postgres, redis = servers
-    postgres.start()
-    redis.start()
-    log = tmp_path / "ingester.log"
-    async with open_pipeline(postgres.url, redis.url, tmp_path, "fake://384") as pipeline:
-        with _worker("ingester", servers, tmp_path, log) as worker:
-            wait_until(lambda: '"event": "ready"' in log.read_text(), what="the worker")
-            worker.send_signal(signal.SIGSTOP)
-            await pipeline.submit("Gauge 7.")
-            await pipeline.services.queues.publish(INGEST_QUEUE, pipeline.asked.messages[INGEST_QUEUE])
-            postgres.kill()
-            worker.send_signal(signal.SIGCONT)
-            wait_until(lambda: "a service is away" in log.read_text(), what="the worker to say so")
-            worker.send_signal(signal.SIGTERM)
-            assert worker.wait(10) == 0
-        assert "Traceback" not in log.read_text()
+    _, redis = servers
+    async with outage(servers, tmp_path, files=1) as found:
+        found.worker.send_signal(signal.SIGTERM)
+        assert found.worker.wait(10) == 0
+        assert "Traceback" not in found.log.read_text()
         assert redis_command(redis.url, "HGETALL", f"{INGEST_QUEUE}-attempts") == {}, "given back, no attempt burnt"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import platform
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 from PIL import Image, ImageDraw
-from redis import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from penstock.database.migrate import migrations
 from penstock.embedding import open_engine
@@ -22,7 +21,7 @@ from penstock.errors import InvalidSettings, PenstockError
 from penstock.objects import ObjectStore
 from penstock.parsing.recognition.tesseract import NoRecogniser, open_recogniser
 from penstock.processors import available_processors, multiply_bf16
-from penstock.queues.durability import CONFIGURED, weaknesses
+from penstock.queues.durability import look_at
 from penstock.settings import DatabaseSettings, EmbeddingSettings, ObjectStoreSettings, ParsingSettings, QueueSettings
 
 State = Literal["ok", "warning", "error"]
@@ -152,37 +151,26 @@ def _scalar(connection: psycopg.Connection, query: Any) -> object:
 def check_queue(settings: QueueSettings) -> Check:
     """Connect, and read whether this Redis keeps what it is given."""
     try:
-        with Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  # redis types its **kwargs not at all
-            settings.url.get_secret_value(), socket_timeout=5, socket_connect_timeout=5
-        ) as client:
-            return _check_redis(client)
+        return asyncio.run(_check_redis(settings))
     except (RedisError, OSError, ValueError) as error:
         advice = "start the queue, or set PENSTOCK_QUEUE_URL to where it is"
         return Check("queue", "error", _one_line(error), advice)
 
 
-def _check_redis(client: Redis) -> Check:
-    info: dict[str, Any] = client.info()  # pyright: ignore[reportUnknownMemberType, reportAssignmentType]  # **kwargs
-    version = str(info["redis_version"])
-    policy = info.get("maxmemory_policy", "unknown")
+async def _check_redis(settings: QueueSettings) -> Check:
+    async with Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  # redis types its **kwargs not at all
+        settings.url.get_secret_value(), socket_timeout=5, socket_connect_timeout=5
+    ) as client:
+        info, weak = await look_at(client)
+    version, policy = str(info["redis_version"]), info.get("maxmemory_policy", "unknown")
     found = f"Redis {version}, appendonly {'yes' if info.get('aof_enabled') else 'no'}, maxmemory-policy {policy}"
     if _version(version) < LEAST_REDIS:
         return Check("queue", "error", found, "Penstock needs Redis 6.2 or newer")
-    weak = weaknesses(info, _configured(client))
     if not weak:
         return Check("queue", "ok", found)
     state = "error" if any(weakness.loses_messages for weakness in weak) else "warning"
     problems = "; ".join(weakness.problem for weakness in weak)
     return Check("queue", state, f"{found}; {problems}", "; ".join(weakness.advice for weakness in weak))
-
-
-def _configured(client: Redis) -> dict[str, Any]:
-    configured: dict[str, Any] = {}
-    with suppress(ResponseError):  # managed servers forbid it
-        for name in CONFIGURED:
-            found: dict[str, Any] = client.config_get(name)  # pyright: ignore[reportUnknownMemberType, reportAssignmentType]  # **kwargs
-            configured |= found
-    return configured
 
 
 def check_object_store(settings: ObjectStoreSettings) -> Check:

@@ -302,35 +302,31 @@ where file_id = %(file_id)s and generation = %(generation)s and status = 'failed
 returning *;
 
 -- name: take_ingest_turns
--- Files whose turn it is to be ingested; they count as announced from now on.
-with next as (
+-- Files to be ingested: those whose turn it is and, where these are not all, the ones handed in last: a single file need
+-- not wait for a million of the same lane. They count as announced from now on.
+with in_turn as (
     select file_id from files
     where announced_at is null and status in ('queued', 'ingesting')
     order by turn, created_at
     limit %(limit)s
     for no key update skip locked
-), taken as (
-    update files set announced_at = clock_timestamp() from next where files.file_id = next.file_id
-    returning files.file_id, files.generation, files.turn, files.created_at
-), reached as (
-    update queue_turns set reached = greatest(reached, (select max(turn) from taken))
-    where queue = 'ingest-queue' and exists (select from taken)
-)
-select file_id, generation from taken order by turn, created_at;
-
--- name: take_newest_to_ingest
--- The Files handed in last, out of turn: a single file need not wait for a million of the same lane.
-with next as (
+), newest as (
     select file_id from files
-    where announced_at is null and status in ('queued', 'ingesting')
+    where announced_at is null and status in ('queued', 'ingesting') and file_id not in (select file_id from in_turn)
     order by created_at desc
-    limit %(limit)s
+    limit %(newest)s
     for no key update skip locked
 ), taken as (
-    update files set announced_at = clock_timestamp() from next where files.file_id = next.file_id
-    returning files.file_id, files.generation, files.created_at
+    update files set announced_at = clock_timestamp()
+    from (select file_id, true as in_turn from in_turn union all select file_id, false from newest) next
+    where files.file_id = next.file_id
+    returning files.file_id, files.generation, files.turn, files.created_at, next.in_turn
+), reached as (
+    update queue_turns set reached = greatest(reached, (select max(turn) from taken where in_turn))
+    where queue = 'ingest-queue' and exists (select from taken)
 )
-select file_id, generation from taken order by created_at desc;
+select file_id, generation from taken
+order by in_turn desc, case when in_turn then turn end, case when in_turn then created_at end, created_at desc;
 
 -- name: wait_to_be_embedded
 -- Files whose turn it is to be embedded, first come first, and the one handed in last. Locked until they are announced.

@@ -45,12 +45,8 @@ class Waiting:
 
 async def take_ingest_turns(rows: Rows, *, limit: int, newest: int) -> list[tuple[UUID, int]]:
     """Id and generation of the Files to put on the ingest-queue: `limit` in turn, and the `newest` out of it."""
-    found = await rows.execute(statement("take_ingest_turns"), {"limit": limit})
-    taken = [(row["file_id"], row["generation"]) async for row in found]
-    if newest and len(taken) == limit:
-        found = await rows.execute(statement("take_newest_to_ingest"), {"limit": newest})
-        taken += [(row["file_id"], row["generation"]) async for row in found]
-    return taken
+    found = await rows.execute(statement("take_ingest_turns"), {"limit": limit, "newest": newest})
+    return [(row["file_id"], row["generation"]) async for row in found]
 
 
 async def wait_to_be_embedded(rows: Rows, *, limit: int) -> list[WaitingFile]:

@@ -135,10 +135,10 @@ def _refusing(answers: BinaryIO, name: str) -> Generator[None]:
 
 
 def _refusal(error: BaseException, name: str) -> Refused:
-    if isinstance(error, PenstockError) and not is_full(error):
-        return Refused(code=error.code, message=_naming(name, error.message))
-    if is_full(error):
+    if is_full(error):  # also behind what a reader calls damaged
         return Refused(code=WorkFolderFull.code, message=WorkFolderFull().message)
+    if isinstance(error, PenstockError):
+        return Refused(code=error.code, message=_naming(name, error.message))
     if isinstance(error, MemoryError):
         return Refused(code=ParserMemory.code, message=_naming(name, ParserMemory().message))
     reason = f"{ParserCrashed().message} ({type(error).__name__}: {error})"

@@ -47,6 +47,7 @@ from penstock.parsing.frames import (
 from penstock.parsing.process import CHILD_COMMAND, ChildProcess
 from penstock.processors import available_processors
 from penstock.settings import ParsingSettings
+from penstock.tasks import beside
 from penstock.work_folders import full, has_little_room, work_folder
 
 log = structlog.get_logger()
@@ -236,14 +237,9 @@ class Parse:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Ask the child and watch its memory meanwhile."""
-        watch = asyncio.create_task(self._watch_memory())
-        try:
+        async with beside(self._watch_memory()):
             await self._child.begin(self._request)
             yield
-        finally:
-            watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watch
 
     async def batches(self) -> AsyncIterator[list[NewChunk]]:
         """The Chunks in order, in lists of at most 64.

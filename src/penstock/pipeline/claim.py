@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -14,6 +14,7 @@ from penstock.errors import ServiceUnavailable
 from penstock.failpoints import reach
 from penstock.objects import ObjectStore
 from penstock.pipeline.sweep import sweep
+from penstock.tasks import beside
 
 log = structlog.get_logger()
 
@@ -27,18 +28,14 @@ async def claiming(key: str, *, database: Database, store: ObjectStore) -> Async
     Where the block raises, the object goes at once. Where a service is away or the block is cancelled, a write may
     still be on its way to the store: then the sweep deletes it when the reservation has run out.
     """
-    keeping = asyncio.create_task(_keep(key, database))
-    try:
-        yield
-    except ServiceUnavailable:
-        raise
-    except Exception:
-        await _abandon(key, database=database, store=store)
-        raise
-    finally:
-        keeping.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeping
+    async with beside(_keep(key, database)):
+        try:
+            yield
+        except ServiceUnavailable:
+            raise
+        except Exception:
+            await _abandon(key, database=database, store=store)
+            raise
 
 
 async def _keep(key: str, database: Database) -> None:

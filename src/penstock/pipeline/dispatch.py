@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from uuid import UUID
 
 import structlog
@@ -33,6 +33,7 @@ from penstock.models import (
     QueueDepth,
 )
 from penstock.queues.port import Queues
+from penstock.tasks import beside
 
 log = structlog.get_logger()
 
@@ -165,16 +166,9 @@ class Dispatcher:
         """Something was committed that asks for work, or a queue got shorter. Costs nothing."""
         self._woken.set()
 
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Dispatch while the block runs."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        return beside(self._run())
 
     async def _run(self) -> None:
         while True:

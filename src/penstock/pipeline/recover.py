@@ -38,8 +38,8 @@ async def recover(*, database: Database, queues: Queues) -> int:
     """
     began = time.monotonic()
     # Before the rows: a message that is settled after this look has its commit behind it.
-    depths = await queues.depths()
     on_queue = {queue: await queues.files_on(queue) for queue in STEPS}
+    depths = await queues.depths() if None in on_queue.values() else {}
     lost = 0
     async with database.transaction() as rows:
         if not await try_lead(rows, LEADER):

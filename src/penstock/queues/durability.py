@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from redis.exceptions import ResponseError
 
 CONFIGURED = ("maxmemory-policy", "appendfsync", "save")
 """What CONFIG GET is asked for, one by one: before Redis 7 it takes no more."""
@@ -20,6 +23,16 @@ class Weakness:
     advice: str
     loses_messages: bool = False
     """Whether messages vanish in ordinary work, not only when the server ends."""
+
+
+async def look_at(client: Any) -> tuple[Mapping[str, Any], list[Weakness]]:
+    """What the server of a `redis.asyncio.Redis` says of itself (INFO), and what of that can lose work."""
+    info: Mapping[str, Any] = await client.info()
+    configured: dict[str, Any] = {}
+    with suppress(ResponseError):  # managed servers forbid it
+        for name in CONFIGURED:
+            configured |= await client.config_get(name)
+    return info, weaknesses(info, configured)
 
 
 def weaknesses(info: Mapping[str, Any], configured: Mapping[str, Any]) -> list[Weakness]:

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
+from penstock.tasks import beside
+
 log = structlog.get_logger()
 
 COMMAND = (sys.executable, "-P", "-m", "penstock.queues.heartbeat")
@@ -32,14 +34,9 @@ class Keeper:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """The heartbeat beats while the block runs."""
-        watch = asyncio.create_task(self._keep_running())
-        try:
+        async with beside(self._keep_running()):
             await self._begun.wait()
             yield
-        finally:
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
 
     def hold(self, message_id: str, seconds: float) -> None:
         """Renew the lease of this message from now on, for at most so long."""

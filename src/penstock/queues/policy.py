@@ -26,8 +26,7 @@ class RetryPolicy:
         tried again until the attempts are used up.
         """
         if isinstance(error, ServiceUnavailable):
-            asked = error.retry_after if error.retry_after is not None else self.delay(attempt, jitter)
-            return Retry(min(asked, self.max_delay), burns_attempt=error.burns_attempt)
+            return self.wait(error, self.delay(attempt, jitter) if error.retry_after is None else error.retry_after)
         if isinstance(error, PenstockError) and not error.transient:
             return Bury(error.code, error.message)
         if attempt < self.max_attempts:
@@ -35,6 +34,10 @@ class RetryPolicy:
         if isinstance(error, PenstockError):
             return Bury(error.code, f"{error.message} ({attempt} attempts)")
         return Bury(GaveUp.code, f"{attempt} attempts failed, the last with {type(error).__name__}: {error}")
+
+    def wait(self, error: ServiceUnavailable, seconds: float) -> Retry:
+        """The verdict where a service is away, or asks for patience, for so long."""
+        return Retry(min(seconds, self.max_delay), burns_attempt=error.burns_attempt)
 
     def after_deaths(self, attempt: int) -> Bury | None:
         """The verdict on a message before its `attempt` begins, where those before ended with their worker's death.

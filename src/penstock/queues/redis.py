@@ -16,7 +16,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,11 +24,11 @@ from uuid import UUID
 import structlog
 from faststream.redis import RedisBroker
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from penstock.errors import InvalidRequest, ServiceUnavailable
 from penstock.models import QUEUES, DeadLetter, Message, QueueDepth
-from penstock.queues.durability import CONFIGURED, weaknesses
+from penstock.queues.durability import look_at
 from penstock.queues.keeper import Keeper
 from penstock.queues.port import Handler
 from penstock.queues.redis_leases import GROUP, RETURNED, Leases, dead_letters_of, published_at
@@ -75,15 +75,9 @@ class RedisQueues:
 
     async def _warn(self) -> None:
         """Say at the start what on this server can lose work."""
-        for found in weaknesses(await self._client.info(), await self._configured()):
+        _, weak = await look_at(self._client)
+        for found in weak:
             log.warning("the queue's Redis can lose work", problem=found.problem, advice=found.advice)
-
-    async def _configured(self) -> dict[str, Any]:
-        configured: dict[str, Any] = {}
-        with suppress(ResponseError):  # managed servers forbid it
-            for name in CONFIGURED:
-                configured |= await self._client.config_get(name)
-        return configured
 
     async def publish(self, queue: str, messages: Sequence[Message]) -> None:
         async with _translated(), self._client.pipeline(transaction=False) as commands:

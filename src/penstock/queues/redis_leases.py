@@ -28,9 +28,10 @@ MOST_PENDING = 10_000
 MOST_DEAD_LETTERS = 100_000
 """About so many are kept, the newest: some 50 MB. What a File failed of is in its row as well."""
 IDLE_CONSUMER_SECONDS = 600.0
-MOST_LOOKED_AT = 1_000
 MOST_FORGOTTEN = 100
-"""Pending entries that are looked at in one go."""
+"""Pending entries of which it is looked up in one go whether their message was deleted."""
+MOST_LOOKED_AT = 1_000
+"""Pending entries whose age is looked at in one go."""
 
 
 class Counted(StrEnum):

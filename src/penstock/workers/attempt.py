@@ -75,8 +75,7 @@ class Attempts:
             raise TimeoutError(f"the step took longer than {self.hard_limit:g} s") from error
 
     def _wait_for(self, error: ServiceUnavailable, tried_at: float) -> Retry:
-        delay = min(self.outage.failed(error, tried_at=tried_at), self.policy.max_delay)
-        return Retry(delay, burns_attempt=error.burns_attempt)
+        return self.policy.wait(error, self.outage.failed(error, tried_at=tried_at))
 
     async def _give_up(self, message: Message, verdict: Bury) -> Verdict:
         tried_at = time.monotonic()

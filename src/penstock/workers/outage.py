@@ -10,12 +10,16 @@ from collections.abc import Callable
 import structlog
 
 from penstock.errors import ServiceUnavailable
+from penstock.queues.policy import RetryPolicy
 from penstock.queues.waiting import wait
 
 log = structlog.get_logger()
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds; doubled with each failure that no success interrupts."""
+PAUSES = RetryPolicy(first_delay=FIRST_PAUSE, max_delay=LONGEST_PAUSE)
+MOST_DOUBLED = 10
+"""Failures after which a pause is the longest in any case, and no number overflows."""
 SAID_AFTER = 3
 """Failures in a row: a single one is no outage, and a message whose object alone is locked is none either."""
 
@@ -61,8 +65,7 @@ class Outage:
             self._counted_at = now
             if self._failures == SAID_AFTER:
                 self._say(error)
-        full = min(FIRST_PAUSE * 2 ** min(self._failures - 1, 10), LONGEST_PAUSE)
-        seconds = full * (0.5 + self._jitter() / 2)
+        seconds = PAUSES.delay(min(self._failures, MOST_DOUBLED), self._jitter)
         self._pause_ends = max(self._pause_ends, now + seconds)
         return max(seconds, error.retry_after or 0.0)
 

@@ -20,6 +20,7 @@ from penstock.queues.port import Delivery, Handler, Verdict
 from penstock.queues.waiting import wait
 from penstock.services import Services, open_services
 from penstock.settings import QueueSettings, Settings
+from penstock.tasks import beside
 from penstock.work_folders import delete_abandoned_folders
 from penstock.workers.attempt import Attempts, Step
 from penstock.workers.health import Health
@@ -111,7 +112,7 @@ async def _work(role: Role, settings: Settings, stop: asyncio.Event, health: Hea
         concurrency = settings.worker.concurrency or role.concurrency(settings)
         log.info("ready", queue=role.queue, concurrency=concurrency)
         health.ready = True
-        async with services.dispatcher.running(), _recovering(services, stop):
+        async with services.dispatcher.running(), beside(_recover(services, stop)):
             await services.queues.consume(role.queue, handler, concurrency=concurrency, hard_limit=limit, stop=stop)
         health.ready = False
 
@@ -135,19 +136,8 @@ def retry_policy(settings: QueueSettings) -> RetryPolicy:
     )
 
 
-@asynccontextmanager
-async def _recovering(services: Services, stop: asyncio.Event) -> AsyncGenerator[None]:
-    """Look for lost Files in the background while the block runs."""
-    task = asyncio.create_task(_recover(services, stop))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
 async def _recover(services: Services, stop: asyncio.Event) -> None:
+    """Look for lost Files, unclaimed objects and abandoned folders, again and again."""
     while not stop.is_set():
         try:
             if lost := await recover(database=services.database, queues=services.queues):
