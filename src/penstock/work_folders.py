@@ -1,7 +1,8 @@
 """Folders for files that a process works on: gone with it, and where it was killed, with the next one's start.
 
 The folder itself is locked (`flock`) for as long as its process lives; the kernel gives the lock back however the
-process ends. So a folder of ours whose lock is free belongs to nobody any more.
+process ends. So a folder of ours whose lock is free belongs to nobody any more. Whether it is ours says a file in it,
+not its name: anybody may call a folder of theirs so, the data folder of `penstock up` for one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from penstock.errors import WorkFolderFull, is_full
 log = structlog.get_logger()
 
 _NAME = re.compile(r"penstock-[a-z]+-[a-z0-9_]{8}")
+MARK = ".penstock-work-folder"
 LITTLE_ROOM_BYTES = 2**20
 
 
@@ -69,6 +72,7 @@ def delete_abandoned_folders() -> int:
 def _make_locked(role: str) -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f"penstock-{role}-"))
+        (folder / MARK).touch()
         lock = _open(folder)
         if lock is not None:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -82,7 +86,7 @@ def _delete_if_abandoned(folder: Path) -> bool:
     if lock is None:
         return False
     try:
-        if os.fstat(lock).st_uid != os.geteuid():
+        if os.fstat(lock).st_uid != os.geteuid() or not _is_ours(lock):
             return False
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not _is_still(folder, lock):
@@ -105,6 +109,14 @@ def _open(folder: Path) -> int | None:
         return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None
+
+
+def _is_ours(folder: int) -> bool:
+    """Whether an open folder was made here."""
+    try:
+        return stat.S_ISREG(os.stat(MARK, dir_fd=folder, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _is_still(folder: Path, lock: int) -> bool:

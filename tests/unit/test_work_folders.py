@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.work_folders import delete_abandoned_folders, work_folder
+from penstock.work_folders import MARK, delete_abandoned_folders, work_folder
 
 CHILD = """
 import sys
@@ -66,6 +66,7 @@ def test_links_and_folders_with_other_names_are_left_alone(temporary: Path) -> N
     (temporary / "penstock-ingester-abcd1234").symlink_to(precious)
     abandoned = temporary / "penstock-ingester-abcd5678"
     abandoned.mkdir()
+    (abandoned / MARK).touch()
     (abandoned / "link").symlink_to(precious)
     others = [temporary / name for name in ("penstock-0123456789ab", "penstock-up", "other-ingester-abcd1234")]
     for folder in others:
@@ -77,10 +78,21 @@ def test_links_and_folders_with_other_names_are_left_alone(temporary: Path) -> N
     assert (temporary / "penstock-ingester-abcd1234").is_symlink()
 
 
+def test_a_data_folder_that_is_called_like_one_of_ours_is_left_alone(temporary: Path) -> None:
+    """It was deleted, with the database in it, while Penstock ran on it."""
+    data = temporary / "penstock-data-abcd1234"
+    (data / "postgres").mkdir(parents=True)
+    (data / MARK).symlink_to(data / "postgres")
+    with work_folder("ingester"):
+        assert delete_abandoned_folders() == 0
+    assert (data / "postgres").is_dir()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_folders_of_other_users_are_left_alone(temporary: Path) -> None:
     folder = temporary / "penstock-ingester-abcd1234"
     folder.mkdir()
+    (folder / MARK).touch()
     os.chown(folder, 12345, 12345)
     assert delete_abandoned_folders() == 0
     assert folder.is_dir()
