@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
+
+FORGOTTEN_SECONDS = 1.0
+"""Who has not ended so long after it was cancelled is cancelled again."""
 
 
 @asynccontextmanager
@@ -18,6 +21,16 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
     try:
         yield
     finally:
+        await cancel(task)
+
+
+async def cancel(task: asyncio.Task[None]) -> None:
+    """Cancel and wait for the end; what the task raised raises here.
+
+    More than once if need be: before Python 3.12 `asyncio.wait_for`, on which libraries build, can forget it.
+    """
+    while not task.done():
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait({task}, timeout=FORGOTTEN_SECONDS)
+    if not task.cancelled():
+        task.result()

@@ -73,7 +73,8 @@ async def consuming(
         stop.set()
         if handler.gate is not None:
             handler.gate.set()
-        await asyncio.wait_for(task, 15)
+        async with asyncio.timeout(15):
+            await task
 
 
 async def _empty(queues: Queues) -> bool:

@@ -174,7 +174,8 @@ async def test_a_lock_that_outlives_its_holder(pipeline: Pipeline, migrated_url:
     )
     try:
         assert leader.stdout is not None
-        leads, backend = (await asyncio.wait_for(leader.stdout.readline(), 30)).split()
+        async with asyncio.timeout(30):
+            leads, backend = (await leader.stdout.readline()).split()
         assert leads == b"True"
         assert await recover(database=database, queues=pipeline.asked) == 0
         if end == "connection lost":
@@ -270,7 +271,8 @@ async def test_a_connection_held_open_across_an_embedding_call(pipeline: Pipelin
     request, model_id = _embed_request(pipeline), pipeline.embedding.index.model_id
     embedding = asyncio.create_task(embed(request, database=database, batcher=batcher, model_id=model_id))
     try:
-        await asyncio.wait_for(engine.called.wait(), 10)
+        async with asyncio.timeout(10):
+            await engine.called.wait()
         async with database.transaction() as rows:  # or `ServiceUnavailable`: the gate is shut until after it
             await rows.execute("select 1")
     finally:

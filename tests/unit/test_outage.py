@@ -94,7 +94,8 @@ async def test_a_success_ends_the_pause_of_all() -> None:
     await asyncio.sleep(0)
     assert not any(task.done() for task in pausing)
     found.succeeded()
-    await asyncio.wait_for(asyncio.gather(*pausing), 5)
+    async with asyncio.timeout(5):
+        await asyncio.gather(*pausing)
 
 
 async def test_the_end_of_the_worker_ends_the_pause() -> None:
@@ -105,8 +106,10 @@ async def test_the_end_of_the_worker_ends_the_pause() -> None:
     pausing = asyncio.create_task(found.pause())
     await asyncio.sleep(0)
     stop.set()
-    await asyncio.wait_for(pausing, 5)
+    async with asyncio.timeout(5):
+        await pausing
 
 
 async def test_nobody_pauses_while_all_is_well() -> None:
-    await asyncio.wait_for(outage(Clock()).pause(), 1)
+    async with asyncio.timeout(1):
+        await outage(Clock()).pause()

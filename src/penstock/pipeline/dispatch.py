@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 
 import structlog
@@ -33,6 +33,7 @@ from penstock.models import (
     QueueDepth,
 )
 from penstock.queues.port import Queues
+from penstock.queues.waiting import wait
 from penstock.tasks import beside
 
 log = structlog.get_logger()
@@ -185,5 +186,4 @@ class Dispatcher:
             else:
                 self._away = False
             await asyncio.sleep(PAUSE_SECONDS)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), LOOK_SECONDS)
+            await wait(self._woken, LOOK_SECONDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 import structlog
@@ -20,7 +20,7 @@ from penstock.queues.port import Delivery, Handler, Verdict
 from penstock.queues.waiting import wait
 from penstock.services import Services, open_services
 from penstock.settings import QueueSettings, Settings
-from penstock.tasks import beside
+from penstock.tasks import beside, cancel
 from penstock.work_folders import delete_abandoned_folders
 from penstock.workers.attempt import Attempts, Step
 from penstock.workers.health import Health
@@ -96,9 +96,7 @@ async def _work_until_stopped(role: Role, settings: Settings, stop: asyncio.Even
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if not working.done() and not health.ready:
-        working.cancel()
-        with suppress(asyncio.CancelledError):
-            await working
+        await cancel(working)
         return
     await working
 
@@ -112,9 +110,11 @@ async def _work(role: Role, settings: Settings, stop: asyncio.Event, health: Hea
         concurrency = settings.worker.concurrency or role.concurrency(settings)
         log.info("ready", queue=role.queue, concurrency=concurrency)
         health.ready = True
-        async with services.dispatcher.running(), beside(_recover(services, stop)):
-            await services.queues.consume(role.queue, handler, concurrency=concurrency, hard_limit=limit, stop=stop)
-        health.ready = False
+        try:
+            async with services.dispatcher.running(), beside(_recover(services, stop)):
+                await services.queues.consume(role.queue, handler, concurrency=concurrency, hard_limit=limit, stop=stop)
+        finally:
+            health.ready = False
 
 
 def waking(attempt: Handler, dispatcher: Dispatcher) -> Handler:
