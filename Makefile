@@ -6,7 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 # As pip does: behind a company's proxy only the system knows its certificate.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: help demo check test lint types contracts fast bench million chaos fidelity retrieval fuzz lock format clean
+.PHONY: help demo check test lint types contracts fast bench bench-compare million chaos fidelity retrieval fuzz lock format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,10 +36,12 @@ format: .venv/installed  ## put the code in order
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-bench: .venv/installed  ## filings end to end beside LlamaIndex: ratio and cosine (4 minutes, wants the machine to itself)
-	$(BIN)/python benchmarks/peers/install.py
-	$(BIN)/python benchmarks/end_to_end.py
-	$(BIN)/python benchmarks/plot.py
+# ONLY="idle flow" runs some. What is run, and in which order, stands in benchmarks/targets.py.
+bench: .venv/installed  ## measure what docs/performance.md says, beside others (30 minutes, wants the machine to itself)
+	$(BIN)/python benchmarks/bench.py $(ONLY)
+
+bench-compare: .venv/installed  ## ratios of the results now to those of BASE, a commit or a folder
+	@$(BIN)/python benchmarks/compare.py $(BASE)
 
 million: .venv/installed  ## what handing in costs beside a million waiting files (1 minute)
 	PYTHONPATH=tests:tests/integration $(BIN)/python benchmarks/million_files.py

@@ -5,13 +5,10 @@ Two runs: the good files (`formats/` and `docs/`), then the hostile ones togethe
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -20,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from penstock_run import PENSTOCK, BenchmarkError, RunningPenstock, running_penstock
+from penstock_run import Added, BenchmarkError, RunningPenstock, role_of, running_penstock
 from rich.console import Console
 from rich.table import Table
 
@@ -64,30 +61,12 @@ def _watch(supervisor: psutil.Process, peaks: Peaks, stop: threading.Event) -> N
         now: Counter[str] = Counter()
         for process in supervisor.children(recursive=True):
             try:
-                role = _role(process.cmdline())
+                role = role_of(process)
                 now[role] += process.memory_info().rss
             except psutil.NoSuchProcess:
                 continue
             peaks.pids_by_role.setdefault(role, set()).add(process.pid)
         peaks.bytes_by_role |= now
-
-
-def _role(command: Sequence[str]) -> str:
-    last = command[-1] if command else ""
-    return {"penstock.parsing.child": "parser children"}.get(last, last if "penstock" in command else "servers")
-
-
-def add(penstock: RunningPenstock, *folders: Path) -> tuple[list[dict[str, Any]], float]:
-    """`penstock add --recursive --json` and its seconds."""
-    began = time.perf_counter()
-    done = subprocess.run(
-        [*PENSTOCK, "add", *map(str, folders), "--recursive", "--json"],
-        env=dict(os.environ) | {"PENSTOCK_URL": str(penstock.http.base_url)},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    return [json.loads(line) for line in done.stdout.splitlines()], time.perf_counter() - began
 
 
 def outcomes(added: Sequence[dict[str, Any]], title: str) -> Table:
@@ -104,9 +83,10 @@ def outcomes(added: Sequence[dict[str, Any]], title: str) -> Table:
     return table
 
 
-def report(added: Sequence[dict[str, Any]], seconds: float, peaks: Peaks, title: str) -> None:
-    statuses = Counter(line["status"] for line in added)
-    console.print(outcomes(added, f"{title}: {len(added)} files in {seconds:.1f} s, {dict(statuses)}"))
+def report(added: Added, peaks: Peaks, title: str) -> None:
+    statuses = Counter(line["status"] for line in added.rows)
+    title = f"{title}: {len(added.rows)} files in {added.seconds:.1f} s, {dict(statuses)}"
+    console.print(outcomes(added.rows, title))
     for role in ("api", "ingester", "parser children", "embedder"):
         pids = len(peaks.pids_by_role.get(role, ()))
         console.print(f"  {role}: at most {peaks.bytes_by_role[role] / 2**20:.0f} MiB, {pids} processes in all")
@@ -117,17 +97,17 @@ def main() -> int:
         raise BenchmarkError(f"There are no corpora in {CORPORA}; PENSTOCK_CORPORA names another place")
     with running_penstock() as penstock:
         with watching_memory(penstock) as peaks:
-            added, seconds = add(penstock, CORPORA / "formats", CORPORA / "docs")
-        report(added, seconds, peaks, "formats/ and docs/")
+            added = penstock.add(CORPORA / "formats", CORPORA / "docs")
+        report(added, peaks, "formats/ and docs/")
     with running_penstock() as penstock, tempfile.TemporaryDirectory() as folder:
         good = Path(folder) / "good"
         good.mkdir()
         for n in range(GOOD_FILES):
             (good / f"note-{n}.md").write_text(f"# Note {n}\n\n" + f"Gauge {n} was read by the night shift. " * 40)
         with watching_memory(penstock) as peaks:
-            added, seconds = add(penstock, good, CORPORA / "hostile")
-        report(added, seconds, peaks, f"hostile/ and {GOOD_FILES} good files")
-        spared = [line for line in added if line["name"].startswith("good/") and line["status"] == "complete"]
+            added = penstock.add(good, CORPORA / "hostile")
+        report(added, peaks, f"hostile/ and {GOOD_FILES} good files")
+        spared = [line for line in added.rows if line["name"].startswith("good/") and line["status"] == "complete"]
         console.print(f"  good files complete: {len(spared)} of {GOOD_FILES}")
     return 0 if len(spared) == GOOD_FILES else 1
 

@@ -1,45 +1,49 @@
-"""Company filings, from upload to searchable: Penstock against LlamaIndex, side by side in one run.
+"""Company filings, from upload to searchable: Penstock against LlamaIndex, and against its own parts alone.
 
     .venv/bin/python benchmarks/peers/install.py
-    .venv/bin/python benchmarks/end_to_end.py [--rounds 2]
+    .venv/bin/python benchmarks/end_to_end.py [--rounds 2] [--quick]
 
 Each round runs Penstock on an empty data folder (`penstock up`, warmed by one document, then every filing handed
-in over HTTP, until search sees each) and then LlamaIndex in memory, with the same model, the same chunk size
-and the machine to itself. The ratio is that of the medians. Then a sample of the vectors that Penstock
-stored is compared with those that sentence-transformers makes of the same texts. Writes
-`results/end_to_end.json`; ends with 1 where Penstock is less than 4 times as fast, or a cosine is below 0.999.
+in over HTTP, until search sees each), then its parts alone in this process, and then LlamaIndex in memory, with the
+same model, the same chunk size and the machine to itself. Row 3 is the ratio of the medians. Row 4 is what parsing,
+chunking and embedding take alone, spread over the cores, of what it took end to end, each by its best round. Then a
+sample of the vectors that Penstock stored is compared with those that sentence-transformers makes of the same texts.
+With `--quick`: the shortest filing, once.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import shutil
 import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-from circumstances import circumstances
+from alone import Alone, measure_alone
+from measured import Figure, keep
 from numpy.typing import NDArray
 from peer_run import llama_index, reference_vectors
 from penstock_run import BenchmarkError, RunningPenstock, running_penstock
 from rich.console import Console
-from rich.table import Table
 
 from penstock.embedding.model_files import DEFAULT_MODEL, find_model_folder
 
 ROOT = Path(__file__).resolve().parents[1]
-PEER_PYTHON = ROOT / ".bench-venv" / "bin" / "python"
 WARMING = ROOT / "examples" / "documents" / "operations-manual.pdf"
-RESULT = ROOT / "benchmarks" / "results" / "end_to_end.json"
 CHUNK_TOKENS = 254
 """What the model takes, less its two special tokens: Penstock's default."""
 SAMPLED_TEXTS = 300
-WANTED_RATIO = 4.0
-WANTED_COSINE = 0.999
+WANTED_RATIO = 6.0
+WANTED_SHARE = 0.9
+WANTED_COSINE = 0.9999
 
 Result = dict[str, Any]
 Sample = tuple[list[str], NDArray[np.float32]]
@@ -55,16 +59,26 @@ def filings() -> Path:
     return folder
 
 
-def penstock_round(folder: Path) -> tuple[Result, Sample]:
+@contextmanager
+def the_shortest(folder: Path) -> Generator[Path]:
+    """A folder with nothing but the shortest filing."""
+    with tempfile.TemporaryDirectory() as other:
+        shutil.copy(min(folder.glob("*.pdf"), key=lambda path: path.stat().st_size), other)
+        yield Path(other)
+
+
+def penstock_round(paths: list[Path]) -> tuple[Result, Sample]:
     """One measured ingestion, and a sample of the texts and vectors that it stored."""
     with running_penstock() as penstock:
         penstock.ingest([WARMING])
         penstock.search("warm")
-        ingestion = penstock.ingest(sorted(folder.glob("*.pdf")))
+        ingestion = penstock.ingest(paths)
         prove_searchable(penstock, ingestion.files)
         result: Result = {
             "seconds": ingestion.seconds,
             "cpu_seconds": ingestion.cpu_seconds,
+            "cpu_seconds_by_role": ingestion.cpu_seconds_by_role,
+            "seconds_to_first_vector": ingestion.seconds_to_first_vector,
             "start_seconds": penstock.start_seconds,
             "pages": sum(file["page_count"] for file in ingestion.files),
             "seconds_by_file": {file["name"]: seconds_of(file) for file in ingestion.files},
@@ -89,73 +103,104 @@ def side(rounds: list[Result]) -> Result:
 
 def cosines(model: Path, sample: Sample) -> Result:
     texts, stored = sample
-    reference = reference_vectors(PEER_PYTHON, model, texts)
+    reference = reference_vectors(model, texts)
     found = np.sum(stored * reference, axis=1) / np.linalg.norm(stored, axis=1) / np.linalg.norm(reference, axis=1)
-    return {"texts": len(texts), "least": float(found.min()), "mean": float(found.mean()), "wanted": WANTED_COSINE}
+    return {"texts": len(texts), "least": float(found.min()), "mean": float(found.mean())}
 
 
-def measure(rounds: int) -> Result:
-    if not PEER_PYTHON.exists():
-        raise BenchmarkError("The peers are not installed: run `python benchmarks/peers/install.py`.")
-    folder, model = filings(), find_model_folder(DEFAULT_MODEL)
+def measure(folder: Path, *, rounds: int) -> tuple[list[Figure], Result]:
+    """The figures, and all that they were made of."""
+    paths, model = sorted(folder.glob("*.pdf")), find_model_folder(DEFAULT_MODEL)
     ours: list[Result] = []
     theirs: list[Result] = []
+    alone: list[Alone] = []
     sample: Sample = ([], np.empty((0, 0), np.float32))
     for number in range(1, rounds + 1):
-        result, sample = penstock_round(folder)
+        result, sample = penstock_round(paths)
         ours.append(result)
-        say(f"round {number}: Penstock {result['seconds']:.1f} s")
-        theirs.append(llama_index(PEER_PYTHON, folder, model, CHUNK_TOKENS))
-        say(f"round {number}: LlamaIndex {theirs[-1]['seconds']:.1f} s")
-    penstock, peer = side(ours), side(theirs)
-    return {
-        "benchmark": "end_to_end",
-        **circumstances(),
+        alone.append(measure_alone(paths, rounds=2))
+        theirs.append(llama_index(folder, model, CHUNK_TOKENS))
+        say(
+            f"round {number}: Penstock {ours[-1]['seconds']:.1f} s, its parts alone {alone[-1].seconds:.1f} s, "
+            f"LlamaIndex {theirs[-1]['seconds']:.1f} s"
+        )
+    penstock, peer, best = side(ours), side(theirs), min(alone, key=lambda one: one.seconds)
+    details = {
         "penstock": penstock,
         "llama_index": peer,
+        "alone": {**asdict(best), "seconds_spread": best.spread},
         "ratio": peer["median_seconds"] / penstock["median_seconds"],
-        "wanted_ratio": WANTED_RATIO,
         "cosine": cosines(model, sample),
     }
+    return figures(details, best), details
+
+
+def figures(details: Result, alone: Alone) -> list[Figure]:
+    ours, theirs, cosine = details["penstock"], details["llama_index"], details["cosine"]
+    fastest = min(ours["rounds"], key=lambda one: one["seconds"])
+    measure = "filings, from upload to all searchable, everything durable"
+    return [
+        Figure(
+            row=3,
+            measure=measure,
+            unit="s",
+            ours=ours["median_seconds"],
+            against=theirs["median_seconds"],
+            other="LlamaIndex in memory",
+            value=details["ratio"],
+            wanted=WANTED_RATIO,
+            note=f"Penstock's vectors cost {alone.embed:.1f} s of both cores alone. {by_role(fastest)}",
+        ),
+        Figure(
+            row=4,
+            measure="the same, beside its parts alone, spread over the cores",
+            unit="s",
+            ours=fastest["seconds"],
+            against=alone.seconds,
+            other="parse, chunk and embed",
+            value=alone.seconds / fastest["seconds"],
+            wanted=WANTED_SHARE,
+            note=f"Alone: {', '.join(f'{part} {seconds:.1f} s' for part, seconds in alone.spread.items())}. "
+            f"The first vector was stored {fastest['seconds_to_first_vector']:.1f} s after the first byte was sent.",
+        ),
+        Figure(
+            row=0,
+            measure="stored vectors beside those of sentence-transformers in float32, least cosine",
+            unit="",
+            ours=cosine["least"],
+            against=None,
+            other=f"{cosine['texts']} texts",
+            value=cosine["least"],
+            wanted=WANTED_COSINE,
+        ),
+    ]
+
+
+def by_role(one: Result) -> str:
+    """Where the processor's time went, as a sentence."""
+    roles = sorted(one["cpu_seconds_by_role"].items(), key=lambda item: -item[1])
+    parts = ", ".join(f"{role} {seconds:.1f}" for role, seconds in roles if seconds >= 0.1)
+    return f"Processor seconds of the fastest round: {parts}."
 
 
 def say(sentence: str) -> None:
     Console(stderr=True).print(sentence, highlight=False)
 
 
-def table(result: Result) -> Table:
-    table = Table(title="Company filings, from upload to searchable")
-    for column in ("", "median", "fastest", "CPU time", "pages", "chunks", "chunks/s"):
-        table.add_column(column, justify="left" if not column else "right")
-    for name, key in (("Penstock", "penstock"), ("LlamaIndex", "llama_index")):
-        rounds, middle = result[key]["rounds"], result[key]["median_seconds"]
-        fastest, last = min(one["seconds"] for one in rounds), rounds[-1]
-        used = median(one["cpu_seconds"] for one in rounds)
-        figures = [f"{seconds:.1f} s" for seconds in (middle, fastest, used)]
-        table.add_row(name, *figures, str(last["pages"]), str(last["chunks"]), f"{last['chunks'] / middle:.0f}")
-    return table
-
-
-def passes(result: Result) -> bool:
-    return result["ratio"] >= WANTED_RATIO and result["cosine"]["least"] >= WANTED_COSINE
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=2, help="runs of each side, alternating")
-    parser.add_argument("--output", type=Path, default=RESULT)
+    parser.add_argument("--rounds", type=int, default=2, help="runs of each side, in turns")
+    parser.add_argument("--quick", action="store_true", help="once, with a single short file")
     arguments = parser.parse_args()
     try:
-        result = measure(arguments.rounds)
+        if arguments.quick:
+            with the_shortest(filings()) as folder:
+                found = measure(folder, rounds=1)
+        else:
+            found = measure(filings(), rounds=arguments.rounds)
+        keep("end_to_end", *found)
     except BenchmarkError as error:
         sys.exit(str(error))
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(result, indent=2) + "\n")
-    Console().print(table(result))
-    cosine = result["cosine"]
-    print(f"Penstock is {result['ratio']:.1f} times as fast (at least {WANTED_RATIO:.0f} wanted).")
-    print(f"Cosine to sentence-transformers, {cosine['texts']} texts: least {cosine['least']:.5f} (0.999 wanted).")
-    sys.exit(not passes(result))
 
 
 if __name__ == "__main__":

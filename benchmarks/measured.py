@@ -7,6 +7,8 @@ plots and `make bench-compare` read those files and nothing else.
 from __future__ import annotations
 
 import json
+import math
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +16,9 @@ from typing import Any, Literal
 
 from circumstances import circumstances
 
-RESULTS = Path(__file__).resolve().parent / "results"
+RESULTS_VARIABLE = "BENCH_RESULTS"
+"""Names another folder for the results: a quick run must not pass for a measurement."""
+RESULTS = Path(os.environ.get(RESULTS_VARIABLE) or Path(__file__).resolve().parent / "results")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +41,17 @@ class Figure:
     wanted: float
     better: Literal["higher", "lower"] = "higher"
     note: str = ""
-    """What limits it, or how it was measured, in a sentence."""
+    """What limits it, or how it was measured, in a sentence or two."""
 
     @property
     def reached(self) -> bool:
         return self.value >= self.wanted if self.better == "higher" else self.value <= self.wanted
+
+    @property
+    def share(self) -> float:
+        """Of what is wanted: 1 where it is just reached, more where it is better."""
+        above, below = (self.value, self.wanted) if self.better == "higher" else (self.wanted, self.value)
+        return above / below if below else math.inf
 
 
 def keep(benchmark: str, figures: Sequence[Figure], details: dict[str, Any], *, output: Path | None = None) -> Path:
@@ -58,6 +68,20 @@ def keep(benchmark: str, figures: Sequence[Figure], details: dict[str, Any], *, 
     return path
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A results file: its figures, and all of it as it was written."""
+
+    benchmark: str
+    figures: list[Figure]
+    content: dict[str, Any]
+
+
+def read_results(text: str) -> Measured:
+    """What `keep` wrote; no figures in a file that is older than figures are."""
+    content = json.loads(text)
+    return Measured(content["benchmark"], [Figure(**one) for one in content.get("figures", [])], content)
+
+
 def figures_of(path: Path) -> list[Figure]:
-    """The figures of a results file; none in one that is older than figures are."""
-    return [Figure(**one) for one in json.loads(path.read_text()).get("figures", [])]
+    return read_results(path.read_text()).figures

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,7 +33,7 @@ from penstock.models import embedded_text
 
 PENSTOCK = (sys.executable, "-P", "-m", "penstock")
 READY = re.compile(r"Penstock is ready at (http://\S+)")
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
 DEADLINE_SECONDS = 900.0
 
 
@@ -43,10 +46,27 @@ class Ingestion:
     """What one hand-in took, from the first byte sent to the last File complete."""
 
     seconds: float
-    cpu_seconds: float
+    cpu_seconds_by_role: dict[str, float]
     """Processor time of all of Penstock's processes, its servers among them."""
+    seconds_to_first_vector: float
+    """Until the first Chunk had its vector, as `GET /batches/{batch}` tells."""
     files: list[dict[str, Any]]
     """As `GET /files/{id}` has them."""
+
+    @property
+    def cpu_seconds(self) -> float:
+        return sum(self.cpu_seconds_by_role.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What one `penstock add` took, from its start to its end."""
+
+    seconds: float
+    cpu_seconds_by_role: dict[str, float]
+    """Processor time of all of Penstock's processes, and of the command itself."""
+    rows: list[dict[str, Any]]
+    """What it printed: a row for each file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +80,34 @@ class RunningPenstock:
     def ingest(self, paths: Sequence[Path]) -> Ingestion:
         """Hand the files in, all at once, and wait until search sees each of them."""
         batch = str(uuid4())
-        began, used = time.perf_counter(), self._cpu_seconds()
+        began, used = time.perf_counter(), self.cpu_seconds_by_role()
         with ThreadPoolExecutor(max_workers=len(paths)) as pool:
             file_ids = list(pool.map(self._upload, paths, repeat(batch)))
-        self._wait_for(batch)
+        first_vector = self._wait_for(batch)
         seconds = time.perf_counter() - began
         return Ingestion(
-            seconds, self._cpu_seconds() - used, [self._json("GET", f"/files/{file_id}") for file_id in file_ids]
+            seconds,
+            used_since(used, self.cpu_seconds_by_role()),
+            first_vector - began,
+            [self._json("GET", f"/files/{file_id}") for file_id in file_ids],
         )
+
+    def add(self, *folders: Path) -> Added:
+        """Hand folders in as a user does, with `penstock add --recursive`, and wait for its end."""
+        began, used = time.perf_counter(), self.cpu_seconds_by_role()
+        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(
+            [*PENSTOCK, "add", *map(str, folders), "--recursive", "--json"],
+            env=clean_environment() | {"PENSTOCK_URL": str(self.http.base_url)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        seconds = time.perf_counter() - began
+        by_role = used_since(used, self.cpu_seconds_by_role())
+        now = resource.getrusage(resource.RUSAGE_CHILDREN)
+        by_role["penstock add"] = now.ru_utime + now.ru_stime - spent.ru_utime - spent.ru_stime
+        return Added(seconds, by_role, [json.loads(line) for line in done.stdout.splitlines()])
 
     def search(self, query: str, *, k: int = 5, mode: str = "hybrid", **filters: list[str]) -> list[dict[str, Any]]:
         return self._json("POST", "/search", json={"query": query, "k": k, "mode": mode, "filters": filters})
@@ -108,26 +148,35 @@ class RunningPenstock:
         texts = [embedded_text(context, text) for context, text, _ in rows]
         return texts, np.array([vector for *_, vector in rows], dtype=np.float32)
 
-    def _cpu_seconds(self) -> float:
+    def cpu_seconds_by_role(self) -> dict[str, float]:
+        """Processor time since each started, of those that run and of their children that have ended."""
         state = read_state(find_data_folder(self.data))
         if state is None:
             raise BenchmarkError("Penstock does not run any more")
         supervisor = psutil.Process(state.supervisor.pid)
-        return sum(cpu_seconds_of(process) for process in [supervisor, *supervisor.children(recursive=True)])
+        used: defaultdict[str, float] = defaultdict(float)
+        for process in [supervisor, *supervisor.children(recursive=True)]:
+            used[role_of(process)] += cpu_seconds_of(process)
+        return dict(used)
 
     def _upload(self, path: Path, batch: str) -> str:
         with path.open("rb") as file:
             answer = self._json("POST", "/files", params={"batch": batch}, files={"file": (path.name, file)})
         return answer["file_id"]
 
-    def _wait_for(self, batch: str) -> None:
+    def _wait_for(self, batch: str) -> float:
+        """When the first Chunk had its vector, by `time.perf_counter`."""
         deadline = time.monotonic() + DEADLINE_SECONDS
+        first_vector: float | None = None
         while time.monotonic() < deadline:
-            counts: Mapping[str, int] = self._json("GET", f"/batches/{batch}")["files"]
+            sums = self._json("GET", f"/batches/{batch}")
+            counts: Mapping[str, int] = sums["files"]
+            if first_vector is None and sums["embedded"]:
+                first_vector = time.perf_counter()
             if counts.get("failed"):
                 raise BenchmarkError(f"Penstock failed a file: {counts}")
             if counts["complete"] == sum(counts.values()):
-                return
+                return first_vector or time.perf_counter()
             time.sleep(POLL_SECONDS)
         raise BenchmarkError(f"Penstock did not finish in {DEADLINE_SECONDS:.0f} s")
 
@@ -138,6 +187,32 @@ class RunningPenstock:
         """Straight from the embedded database, past the API: what is really stored."""
         with psycopg.connect(prepare_postgres(find_data_folder(self.data).postgres).url) as connection:
             return connection.execute(query.encode(), values).fetchall()
+
+
+ROLES = {
+    "penstock.parsing.child": "parser children",
+    "api": "api",
+    "ingester": "ingester",
+    "embedder": "embedder",
+}
+
+
+def role_of(process: psutil.Process) -> str:
+    """What a process of Penstock does, by its command."""
+    try:
+        command = process.cmdline()
+    except psutil.NoSuchProcess:
+        return "ended"
+    first = Path(command[0]).name if command else ""
+    for server in ("postgres", "redis"):
+        if first.startswith(server):
+            return server
+    return next((ROLES[word] for word in command if word in ROLES), "others")
+
+
+def used_since(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+    """Processor time by role between two moments."""
+    return {role: seconds - before.get(role, 0) for role, seconds in now.items()}
 
 
 def cpu_seconds_of(process: psutil.Process) -> float:
@@ -171,10 +246,15 @@ def _up(data: Path) -> str:
     raise BenchmarkError(f"`penstock up` did not say where it is:\n{output}")
 
 
+def clean_environment() -> dict[str, str]:
+    """Without the caller's settings: the default Penstock is what is measured."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
+
+
 def _penstock(*arguments: str) -> str:
-    # The caller's settings would make another Penstock than the default one, which is what is measured.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
-    done = subprocess.run([*PENSTOCK, *arguments], env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        [*PENSTOCK, *arguments], env=clean_environment(), stdout=subprocess.PIPE, text=True, check=False
+    )
     if done.returncode:
         raise BenchmarkError(f"`penstock {arguments[0]}` ended with {done.returncode}")
     return done.stdout

@@ -1,6 +1,8 @@
-"""LlamaIndex reads, splits and embeds a folder of PDF files in memory; prints one JSON object.
+"""LlamaIndex reads, splits and embeds a folder of PDF or Markdown files in memory; prints one JSON object.
 
-    .bench-venv/bin/python benchmarks/peers/llama_index_filings.py FOLDER MODEL [--chunk-tokens 254]
+    .bench-venv/bin/python benchmarks/peers/llama_index_folder.py FOLDER MODEL [--chunk-tokens 254] [--suffix .pdf]
+
+The files are those directly in the folder, each read by LlamaIndex's own reader for its suffix.
 
 As its users would do it, with two choices in its favour: the model is loaded and warm before the clock
 starts, and file metadata is kept out of the chunks, where it would take tokens from the text and so make more of them.
@@ -24,10 +26,11 @@ from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.schema import BaseNode, Document
 from llama_index.embeddings.huggingface import HuggingFaceEmbedding
-from llama_index.readers.file import PDFReader
+from llama_index.readers.file import MarkdownReader, PDFReader
 from tokenizers import Tokenizer
 
 PACKAGES = ("llama-index-core", "llama-index-readers-file", "pypdf", "sentence-transformers", "transformers", "torch")
+READERS = {".pdf": PDFReader, ".md": MarkdownReader}
 T = TypeVar("T")
 
 
@@ -38,9 +41,10 @@ def timed(work: Callable[[], T]) -> tuple[T, dict[str, float]]:
     return result, {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - used}
 
 
-def read(folder: Path) -> list[Document]:
-    """One Document for each page, as the PDF reader has it."""
-    reader = SimpleDirectoryReader(str(folder), required_exts=[".pdf"], file_extractor={".pdf": PDFReader()})
+def read(folder: Path, suffix: str) -> list[Document]:
+    """One Document for each page of a PDF file, and for each section of a Markdown file, as the readers have it."""
+    extractor = {suffix: READERS[suffix]()}
+    reader = SimpleDirectoryReader(str(folder), required_exts=[suffix], file_extractor=extractor)
     documents = reader.load_data()
     for document in documents:
         document.excluded_embed_metadata_keys = list(document.metadata)
@@ -59,13 +63,13 @@ def splitter(model: Path, chunk_tokens: int) -> SentenceSplitter:
     return SentenceSplitter(chunk_size=chunk_tokens, chunk_overlap=0, tokenizer=tokens, include_metadata=False)
 
 
-def run(folder: Path, model: Path, chunk_tokens: int) -> dict[str, object]:
+def run(folder: Path, model: Path, chunk_tokens: int, suffix: str) -> dict[str, object]:
     split = IngestionPipeline(transformations=[splitter(model, chunk_tokens)])
     engine = HuggingFaceEmbedding(model_name=str(model), device="cpu")
     engine.get_text_embedding("warm")
     embed = IngestionPipeline(transformations=[engine])
 
-    documents, reading = timed(lambda: read(folder))
+    documents, reading = timed(lambda: read(folder, suffix))
     nodes, splitting = timed(lambda: split.run(documents=documents))
     embedded, embedding = timed(lambda: embed.run(nodes=nodes))
     if not all(node.embedding for node in embedded):
@@ -76,6 +80,7 @@ def run(folder: Path, model: Path, chunk_tokens: int) -> dict[str, object]:
         "cpu_seconds": sum(stage["cpu_seconds"] for stage in stages.values()),
         "stages": stages,
         "pages": len(documents),
+        "files": len({document.metadata["file_path"] for document in documents}),
         "chunks": len(embedded),
         "characters": characters(embedded),
         "threads": torch.get_num_threads(),
@@ -92,8 +97,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("--chunk-tokens", type=int, default=254)
+    parser.add_argument("--suffix", choices=sorted(READERS), default=".pdf")
     arguments = parser.parse_args()
-    print(json.dumps(run(arguments.folder, arguments.model, arguments.chunk_tokens)))
+    print(json.dumps(run(arguments.folder, arguments.model, arguments.chunk_tokens, arguments.suffix)))
 
 
 if __name__ == "__main__":
