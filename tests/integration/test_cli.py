@@ -146,7 +146,7 @@ def test_bars_on_a_terminal(api: ApiInMemory, tmp_path: Path) -> None:
     for stage in ("uploaded", "ingested", "embedded"):
         assert re.search(rf"{stage}.*\d+/\d+", shown)
     assert "failed    d/bad.md  no_text: The file holds no text." in shown
-    assert re.search(r"41 files, \d+ pages, 120 chunks in [\d.]+ s \(\d+ chunks/s; embedding was the slowest", shown)
+    assert re.search(r"41 files, \d+ pages, 120 chunks in [\d.]+ s \(\d+ chunks/s; embedding was the bottleneck", shown)
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
 
 

@@ -1,4 +1,4 @@
-"""Counting an `add`: rates, the slowest stage, the last line."""
+"""Counting an `add`: rates, the bottleneck, the last line."""
 
 from __future__ import annotations
 
@@ -37,13 +37,20 @@ def test_the_narrowest_stage_has_the_longest_line_before_it(
     assert narrowest(found, uploading=uploading) == stage
 
 
-def test_the_slowest_stage_had_most_of_the_time() -> None:
+def test_the_bottleneck_had_most_of_the_time() -> None:
     clock = StageClock()
-    assert clock.slowest is None
+    assert clock.bottleneck is None
     for now, found in [(0, sums(queued=9)), (2, sums(queued=5)), (3, sums(embedding=9)), (9, sums(embedding=1))]:
         clock.sample(now, found, uploading=False)
-    assert clock.slowest == "embedding"
+    assert clock.bottleneck == "embedding"
     assert clock.seconds == {"upload": 0, "ingestion": 2, "embedding": 7}
+
+
+def test_a_moment_at_which_nothing_waits_belongs_to_no_stage() -> None:
+    clock = StageClock()
+    for now, found in [(0, sums(complete=3)), (5, sums(complete=3)), (6, sums(embedding=1)), (8, sums(complete=4))]:
+        clock.sample(now, found, uploading=False)
+    assert clock.seconds == {"upload": 0, "ingestion": 0, "embedding": 1}
 
 
 def finished(**counted: int) -> Tally:
@@ -58,12 +65,16 @@ def finished(**counted: int) -> Tally:
     [
         (
             finished(found=10, handed_in=10, pages=41, chunks=123, failed=1),
-            "10 files, 41 pages, 123 chunks in 3.2 s (38 chunks/s; embedding was the slowest stage); 1 failed",
+            "10 files, 41 pages, 123 chunks in 3.2 s (38 chunks/s; embedding was the bottleneck, for 1.0 s); 1 failed",
         ),
         (finished(found=1, handed_in=1, pages=1, chunks=1), "1 file, 1 page, 1 chunk in 3.2 s (0 chunks/s; embedding"),
         (
             finished(found=1, handed_in=1, pages=9, chunks=1, unread_pages=4),
-            "1 file, 9 pages, 1 chunk in 3.2 s (0 chunks/s; embedding was the slowest stage); 4 pages not read",
+            "1 file, 9 pages, 1 chunk in 3.2 s (0 chunks/s; embedding was the bottleneck, for 1.0 s); 4 pages not read",
+        ),
+        (
+            Tally(found=1, handed_in=1, pages=1, chunks=2),  # settled before anybody looked
+            "1 file, 1 page, 2 chunks in 3.2 s (1 chunks/s; nothing was seen to wait)",
         ),
         (finished(found=2, already_there=2), "2 files in 3.2 s; 2 already there"),
         (finished(found=1, failed=1), "1 file in 3.2 s; 1 failed"),

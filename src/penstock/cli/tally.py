@@ -1,4 +1,4 @@
-"""What one `penstock add` has come to: its rows, its counts, and which stage held it up."""
+"""What one `penstock add` has come to: its rows, its counts, and which stage was its bottleneck."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from penstock.errors import PenstockError
 from penstock.models import Failure, File, FileStatus
 
 Stage = Literal["upload", "ingestion", "embedding"]
+HARDLY_ANY = 8
+"""Files behind the uploads: with fewer than that the Workers take what comes at once, and wait for more."""
 
 
 class Row(BaseModel):
@@ -47,7 +49,11 @@ class Row(BaseModel):
 
 @dataclass
 class StageClock:
-    """Shares the time out among the stages: each moment belongs to the one that work waits for."""
+    """Shares the time out among the stages: each moment belongs to the one that most Files wait for.
+
+    What waits is what the server counts, each time that the sums of the batch are asked for, up to once a second;
+    shorter waits are not seen. A moment at which nothing waits belongs to no stage.
+    """
 
     seconds: dict[Stage, float] = field(default_factory=lambda: {"upload": 0.0, "ingestion": 0.0, "embedding": 0.0})
     _last: float | None = None
@@ -59,17 +65,22 @@ class StageClock:
         self._last = now
 
     @property
-    def slowest(self) -> Stage | None:
-        """The stage with most of the time; None if nothing was measured."""
+    def bottleneck(self) -> Stage | None:
+        """The stage with most of the time: more of it makes the whole faster. None if nothing was seen to wait."""
         stage = max(self.seconds, key=lambda stage: self.seconds[stage])
         return stage if self.seconds[stage] > 0 else None
 
 
 def narrowest(sums: BatchSums, *, uploading: bool) -> Stage | None:
-    """The stage with the longest line of Files before it; the upload, if hardly anything waits behind it."""
+    """The stage with the longest line of Files before it; None where no File is unfinished.
+
+    For `ingestion` wait those that are queued or being parsed, for `embedding` those whose Chunks are recorded and lack
+    vectors; where the lines are equal it is `embedding`, which is the longer work. It is the `upload` while
+    that goes on and fewer than `HARDLY_ANY` Files are unfinished behind it.
+    """
     ingestion = sums.files.get(FileStatus.QUEUED, 0) + sums.files.get(FileStatus.INGESTING, 0)
     embedding = sums.files.get(FileStatus.EMBEDDING, 0)
-    if uploading and ingestion + embedding < 8:
+    if uploading and ingestion + embedding < HARDLY_ANY:
         return "upload"
     if not ingestion and not embedding:
         return None
@@ -123,8 +134,7 @@ def summary(tally: Tally, seconds: float, *, waited: bool) -> str:
     line = f"{', '.join(parts)} in {seconds:.1f} s"
     if waited and tally.chunks:
         rate = f"{tally.chunks / seconds:,.0f} chunks/s"
-        slowest = tally.clock.slowest
-        line += f" ({rate}; {slowest} was the slowest stage)" if slowest else f" ({rate})"
+        line += f" ({rate}; {_bottleneck(tally.clock)})"
     if not waited and tally.handed_in:
         line += f"; {tally.handed_in:,} handed in, the work goes on (`penstock queues`)"
     if tally.already_there:
@@ -132,6 +142,11 @@ def summary(tally: Tally, seconds: float, *, waited: bool) -> str:
     if tally.unread_pages:
         line += f"; {_counted(tally.unread_pages, 'page')} not read (`penstock status ID`)"
     return f"{line}; {tally.failed:,} failed" if tally.failed else line
+
+
+def _bottleneck(clock: StageClock) -> str:
+    stage = clock.bottleneck
+    return f"{stage} was the bottleneck, for {clock.seconds[stage]:.1f} s" if stage else "nothing was seen to wait"
 
 
 def _counted(number: int, noun: str) -> str:
