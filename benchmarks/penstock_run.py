@@ -33,6 +33,8 @@ from penstock.models import embedded_text
 
 PENSTOCK = (sys.executable, "-P", "-m", "penstock")
 READY = re.compile(r"Penstock is ready at (http://\S+)")
+MOST_UPLOADS = 16
+"""At once."""
 POLL_SECONDS = 0.05
 DEADLINE_SECONDS = 900.0
 
@@ -78,10 +80,10 @@ class RunningPenstock:
     http: httpx.Client
 
     def ingest(self, paths: Sequence[Path]) -> Ingestion:
-        """Hand the files in, all at once, and wait until search sees each of them."""
+        """Hand the files in, many at once, and wait until search sees each of them."""
         batch = str(uuid4())
         began, used = time.perf_counter(), self.cpu_seconds_by_role()
-        with ThreadPoolExecutor(max_workers=len(paths)) as pool:
+        with ThreadPoolExecutor(max_workers=min(len(paths), MOST_UPLOADS)) as pool:
             file_ids = list(pool.map(self._upload, paths, repeat(batch)))
         first_vector = self._wait_for(batch)
         seconds = time.perf_counter() - began
@@ -183,9 +185,13 @@ class RunningPenstock:
     def _json(self, method: str, path: str, **request: Any) -> Any:
         return self.http.request(method, path, **request).raise_for_status().json()
 
+    @property
+    def database_url(self) -> str:
+        """Of the embedded database, to look past the API at what is really stored."""
+        return prepare_postgres(find_data_folder(self.data).postgres).url
+
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Straight from the embedded database, past the API: what is really stored."""
-        with psycopg.connect(prepare_postgres(find_data_folder(self.data).postgres).url) as connection:
+        with psycopg.connect(self.database_url) as connection:
             return connection.execute(query.encode(), values).fetchall()
 
 
@@ -225,10 +231,10 @@ def cpu_seconds_of(process: psutil.Process) -> float:
 
 
 @contextmanager
-def running_penstock() -> Generator[RunningPenstock]:
-    """Runs on an empty data folder, because a text that has its vector already is not embedded again."""
+def running_penstock(data: Path | None = None) -> Generator[RunningPenstock]:
+    """Runs on an empty data folder, because a text that has its vector already is not embedded again; or on `data`."""
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
-        data = Path(folder) / "data"
+        data = data or Path(folder) / "data"
         began = time.perf_counter()
         try:
             url = _up(data)

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from real_servers import RunningServer
 
 import penstock
-from penstock.database.connection import Database
+from penstock.database.connection import Database, Rows, do_not_wait_for_disk
 from penstock.database.embeddings import register_model
 from penstock.database.migrate import migrate, migrations
 from penstock.database.statements import statement
@@ -108,6 +108,23 @@ async def test_the_pool_outlives_a_killed_server(private_postgres: RunningServer
     private_postgres.start()
     async with database.transaction() as rows:
         await rows.execute("select 1")
+    await database.close()
+
+
+async def test_a_commit_that_does_not_wait_is_one_transaction_only(migrated_url: str) -> None:
+    database = await Database.open(settings(migrated_url).model_copy(update={"pool_size": 1}))
+
+    async def waits(rows: Rows) -> str:
+        row = await (await rows.execute("show synchronous_commit")).fetchone()
+        assert row is not None
+        return row["synchronous_commit"]
+
+    async with database.transaction() as rows:
+        usually = await waits(rows)
+        await do_not_wait_for_disk(rows)
+        assert await waits(rows) == "off"
+    async with database.transaction() as rows:
+        assert await waits(rows) == usually != "off"
     await database.close()
 
 

@@ -384,6 +384,10 @@ select 'embedding-queue', coalesce(sum(ceil((chunk_count - 1 - announced_index) 
        extract(epoch from clock_timestamp() - min(created_at))::float
 from files where announced_at is null and status = 'embedding';
 
+-- name: commit_without_waiting
+-- This transaction commits before the disk has it; the next on the connection waits again.
+set local synchronous_commit = off;
+
 -- name: try_lead
 -- One leader at a time, until the transaction ends.
 select pg_try_advisory_xact_lock(%(key)s) as leads;

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from uuid import UUID
@@ -19,7 +20,7 @@ from uuid import UUID
 import structlog
 
 from penstock.database import turns
-from penstock.database.connection import Database, Rows
+from penstock.database.connection import Database, Rows, do_not_wait_for_disk
 from penstock.database.embeddings import settle_embedded
 from penstock.database.turns import Announced, WaitingFile
 from penstock.errors import ServiceUnavailable
@@ -45,7 +46,9 @@ WAITING_FOR_EACH_IN_FLIGHT = 2
 NEWEST_EVERY = 4
 """One message in so many is that of the newest File."""
 PAUSE_SECONDS = 0.05
-"""Between two looks at the queues, however often they are asked for."""
+"""Between two looks at the queues, on the average, however often they are asked for."""
+LOOKS_AT_ONCE = 4
+"""So many may follow each other without a pause after a quiet time: a single file meets none on its way."""
 LOOK_SECONDS = 5.0
 """Look at least so often: a process may have died between its commit and its dispatch."""
 
@@ -76,6 +79,8 @@ async def _dispatch_files(free: int, *, database: Database, queues: Queues) -> i
     newest = free // NEWEST_EVERY
     async with database.transaction() as rows:
         taken = await turns.take_ingest_turns(rows, limit=free - newest, newest=newest)
+        if taken:
+            await do_not_wait_for_disk(rows)  # where that they are announced is lost, they are announced again
     reach("dispatch.files_taken")
     if taken:
         messages = [IngestRequest(file_id=file_id, generation=generation) for file_id, generation in taken]
@@ -105,9 +110,11 @@ async def _take_chunks(rows: Rows, free: int) -> list[EmbedRequest]:
     announced = [_announced(file, found[file.file_id], most=most) for file, most in shares.items()]
     reached = max((file.turn for file in shares if not file.newest), default=0.0)
     await turns.announce_chunks(rows, announced, reached=reached)
-    for file in shares:
-        if not found[file.file_id] and file.announced_index < 0:
-            await _settle(rows, file)
+    finished = [file for file in shares if not found[file.file_id] and file.announced_index < 0]
+    for file in finished:
+        await _settle(rows, file)
+    if not finished:
+        await do_not_wait_for_disk(rows)  # as above; that a File is complete must not be lost
     return [message for file in shares for message in _messages(file, [id_ for id_, _ in found[file.file_id]])]
 
 
@@ -154,6 +161,20 @@ async def _settle(rows: Rows, file: WaitingFile) -> None:
     await settle_embedded(rows, file.file_id, file.generation, fresh=0)
 
 
+class Pace:
+    """One look every so many seconds, of which a few may come together after a quiet time."""
+
+    def __init__(self, seconds: float, *, at_once: int) -> None:
+        self._seconds = seconds
+        self._ahead = (at_once - 1) * seconds
+        self._paid_until = float("-inf")
+
+    def pause(self, now: float) -> float:
+        """How long to wait before the next look, after one that was made `now`, in seconds of any clock."""
+        self._paid_until = max(self._paid_until, now) + self._seconds
+        return max(0.0, self._paid_until - now - self._ahead)
+
+
 class Dispatcher:
     """Dispatches in the background of a process, as often as it is woken and every few seconds."""
 
@@ -162,6 +183,7 @@ class Dispatcher:
         self._queues = queues
         self._woken = asyncio.Event()
         self._away = False
+        self._pace = Pace(PAUSE_SECONDS, at_once=LOOKS_AT_ONCE)
 
     def wake(self) -> None:
         """Something was committed that asks for work, or a queue got shorter. Costs nothing."""
@@ -185,5 +207,5 @@ class Dispatcher:
                 log.exception("files could not be put on the queue")
             else:
                 self._away = False
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(self._pace.pause(time.monotonic()))
             await wait(self._woken, LOOK_SECONDS)
