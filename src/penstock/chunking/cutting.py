@@ -51,10 +51,13 @@ def furthest(boundaries: Iterable[Boundary]) -> int | None:
 
 _CLOSING = "\"'\u2019\u201d\u00bb)\\]"
 _WIDE_END, _WIDE_CLOSING = "\u3002\uff01\uff1f", "\u300d\u300f\u2019\u201d\uff09"
+_NARROW_END = ".!?\u2026"
+# The mark comes first, what may not stand before it next: the engine looks for a set of characters at the speed of C.
 _SENTENCE_END = re.compile(
-    r"(?<!\b[A-Z])(?<!\b(?:Mr|Ms|Dr|St|No|vs|cf))(?<!\b(?:Mrs|Inc|Ltd|Fig|Sec|i\.e|e\.g))"
-    rf"[.!?\u2026][{_CLOSING}]*\s+(?![a-z])"
-    rf"|[{_WIDE_END}]+[{_WIDE_CLOSING}]*\s*"
+    rf"[{_NARROW_END}{_WIDE_END}](?:"
+    r"(?<!\b[A-Z].)(?<!\b(?:Mr|Ms|Dr|St|No|vs|cf).)(?<!\b(?:Mrs|Inc|Ltd|Fig|Sec|i\.e|e\.g).)"
+    rf"(?<=[{_NARROW_END}])[{_CLOSING}]*\s+(?![a-z])"
+    rf"|(?<=[{_WIDE_END}])[{_WIDE_END}]*[{_WIDE_CLOSING}]*\s*)"
 )
 
 
@@ -76,7 +79,12 @@ def last_sentence_end(text: str, after: int, up_to: int) -> int | None:
 
 
 def last_word_start(text: str, after: int, up_to: int) -> int | None:
-    return next((place for place in range(up_to, after, -1) if text[place - 1].isspace()), None)
+    """Behind the last white space."""
+    stretch = text[after:up_to]
+    if stretch[-1:].isspace():
+        return up_to
+    last = stretch.rsplit(maxsplit=1)[-1:]
+    return up_to - len(last[0]) if last and len(last[0]) < len(stretch) else None
 
 
 _JOINERS = frozenset("\u200c\u200d\ufe0e\ufe0f")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import accumulate, repeat
+from operator import add
 from pathlib import Path
+from typing import cast
 
 from tokenizers import AddedToken, Tokenizer
+from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
@@ -15,6 +19,7 @@ from penstock.errors import ModelUnavailable
 BLANKS = " \t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 """What parts words for every tokenizer. Not `\\s`: BERT drops a form feed and reads the words around it as one."""
 _WORD = re.compile(f"[^{BLANKS}]+")
+_BLANKS = re.compile(f"[{BLANKS}]+")
 _BLANK = re.compile(f"[{BLANKS}]")
 _PUNCTUATION = "!-/:-@\\[-`{-~"
 _JOINT = re.compile(f"[{BLANKS}{_PUNCTUATION}\u3001-\u3003\u3008-\u3011\u3400-\u4dbf\u4e00-\u9fff]")
@@ -35,6 +40,9 @@ class TokenCounter:
         """Whether a text has exactly as many tokens as its words have together."""
         self._joint = _JOINT if self.additive else _BLANK
         self._pieces = _pieces(self._tokenizer) if self.additive else _WORD
+        self._whole = _whole_words(self._tokenizer) if self.additive else frozenset[str]()
+        """Words of ASCII letters and digits that are one token, as the vocabulary has them."""
+        self._lowers = isinstance(normalizer := self._tokenizer.normalizer, BertNormalizer) and normalizer.lowercase
 
     def count(self, text: str) -> int:
         """Tokens of a text that stands alone."""
@@ -46,47 +54,78 @@ class TokenCounter:
             return True
         return self._joint.match(text, position - 1) is not None
 
-    def atoms(self, text: str) -> Iterator[tuple[int, int]]:
-        """Start and token count of each piece that a cut may keep whole: a word, or a piece of a long word."""
+    def atoms(self, text: str, *, at: int = 0) -> tuple[list[int], list[int]]:
+        """Starts and token counts of the pieces that a cut may keep whole: words, and pieces of long words.
+
+        The text is one that `assemble` made, and begins at `at`. All of it at the speed of C, but for what is new.
+        """
         if len(self._known) > _KNOWN_WORDS:
             self._known.clear()
-        words = [(found.start(), found.group()) for found in _WORD.finditer(text)]
-        self._learn({word for _, word in words if word not in self._known})
-        for start, word in words:
-            if len(word) <= self._longest_atom:
-                yield start, self._known[word]
-            else:
-                yield from self._atoms_of_long_word(word, start)
+        words = text.split()  # at BLANKS: the text has none of what Python takes for others
+        gaps = _gaps(text, words)
+        counts = self._counts_of(words)
+        if None in counts:
+            gaps = list(gaps)
+            self._part_long_words(words, counts, gaps)
+        starts = accumulate(map(add, map(len, words), gaps), initial=at + len(text) - len(text.lstrip()))
+        return list(starts)[: len(words)], cast("list[int]", counts)
 
-    def _atoms_of_long_word(self, word: str, start: int) -> Iterator[tuple[int, int]]:
-        for found in self._pieces.finditer(word):
-            piece = found.group()
+    def _counts_of(self, words: list[str]) -> list[int | None]:
+        """The tokens of each word; None for long ones, which are not learnt."""
+        counts = list(map(self._known.get, words))
+        if None not in counts:
+            return counts
+        new = {word for word, count in zip(words, counts, strict=True) if count is None}
+        self._learn({word for word in new if len(word) <= self._longest_atom})
+        return list(map(self._known.get, words))
+
+    def _part_long_words(self, words: list[str], counts: list[int | None], gaps: list[int]) -> None:
+        """Put the pieces of each word without a count in its place, with nothing between them."""
+        for place in [place for place, count in enumerate(counts) if count is None][::-1]:
+            pieces, tokens = self._parted(words[place])
+            words[place : place + 1], counts[place : place + 1] = pieces, tokens
+            gaps[place:place] = repeat(0, len(pieces) - 1)
+
+    def _parted(self, word: str) -> tuple[list[str], list[int]]:
+        """A long word's pieces, and the tokens of each."""
+        found = self._pieces.findall(word)
+        self._learn({piece for piece in found if len(piece) <= self._longest_atom and piece not in self._known})
+        pieces: list[str] = []
+        tokens: list[int] = []
+        for piece in found:
             if len(piece) <= self._longest_atom:
-                yield start + found.start(), self._known[piece]
+                pieces.append(piece)
+                tokens.append(self._known[piece])
             else:
-                yield from self._atoms_of_long_piece(piece, start + found.start())
+                for part, count in self._parts_of_long_piece(piece):
+                    pieces.append(part)
+                    tokens.append(count)
+        return pieces, tokens
 
-    def _atoms_of_long_piece(self, piece: str, start: int) -> Iterator[tuple[int, int]]:
+    def _parts_of_long_piece(self, piece: str) -> Iterator[tuple[str, int]]:
         """Its tokens. Those that share a character (the bytes of an emoji) are one atom: no cut parts them."""
         offsets = self._tokenizer.encode(piece, add_special_tokens=False).offsets
         position, count = 0, 0
         for token_start, _ in offsets:
             if token_start > position:
-                yield start + position, count
+                yield piece[position:token_start], count
                 position, count = token_start, 0
             count += 1
-        yield start + position, count
+        yield piece[position:], count
 
-    def _learn(self, words: set[str]) -> None:
-        """Learn the counts of `words`, unless they are long, from those of their pieces."""
-        pieces = {word: self._pieces.findall(word) for word in words}
+    def _learn(self, words: Collection[str]) -> None:
+        """Learn the counts of short words from those of their pieces."""
+        pieces = {word: (word,) if self._is_whole(word) else self._pieces.findall(word) for word in words}
         unknown = {piece for found in pieces.values() for piece in found if piece not in self._known}
-        unknown = {piece for piece in unknown if len(piece) <= self._longest_atom}
-        if unknown:
+        whole = {piece for piece in unknown if self._is_whole(piece)}
+        self._known.update(zip(whole, repeat(1)))
+        if unknown := unknown - whole:
             self._known.update(zip(unknown, self._count_each(unknown), strict=True))
         for word, found in pieces.items():
-            if len(word) <= self._longest_atom:
-                self._known[word] = sum(self._known[piece] for piece in found)
+            self._known[word] = sum(self._known[piece] for piece in found)
+
+    def _is_whole(self, piece: str) -> bool:
+        return (piece.lower() if self._lowers else piece) in self._whole and piece.isascii()
 
     def _count_each(self, texts: Iterable[str]) -> list[int]:
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
@@ -116,6 +155,23 @@ def _is_additive(tokenizer: Tokenizer) -> bool:
         and isinstance(tokenizer.pre_tokenizer, BertPreTokenizer)
         and not any(token.lstrip or token.rstrip or _BLANK.search(token.content) for token in added)
     )
+
+
+def _whole_words(tokenizer: Tokenizer) -> frozenset[str]:
+    """Those that are one token without asking: WordPiece takes the longest piece first, which is all of the word."""
+    if not isinstance(tokenizer.model, WordPiece):
+        return frozenset()
+    added = {token.content.lower() for token in tokenizer.get_added_tokens_decoder().values()}
+    if any(map(str.isalnum, added)):  # such a one is found inside other words
+        return frozenset()
+    return frozenset(word for word in tokenizer.get_vocab(with_added_tokens=False) if word.isascii() and word.isalnum())
+
+
+def _gaps(text: str, words: list[str]) -> Iterable[int]:
+    """How far each word is from the next."""
+    if len(text.strip()) == sum(map(len, words)) + len(words) - 1:
+        return repeat(1, len(words))
+    return map(len, _BLANKS.findall(text.strip()))
 
 
 def _pieces(tokenizer: Tokenizer) -> re.Pattern[str]:

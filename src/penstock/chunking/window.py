@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 
 from penstock.chunking.assembly import Part
 from penstock.chunking.tokens import TokenCounter
@@ -35,11 +36,9 @@ class Window:
     def append(self, piece: str, part: Part) -> None:
         if self._parts and self._parts[-1].end == part.start:
             self._mark_seam(part.start, piece)
-        end, total = self.end, self._before[-1]
-        for start, tokens in self._counter.atoms(piece):
-            total += tokens
-            self._atoms.append(end + start)
-            self._before.append(total)
+        starts, tokens = self._counter.atoms(piece, at=self.end)
+        self._atoms += starts
+        self._before += accumulate(tokens, initial=self._before.pop())
         self.text += piece
         self._parts.append(part)
 
@@ -107,15 +106,9 @@ class Window:
         while behind < len(self._atoms) and not self._stops_measuring(self._atoms[behind], start, length):
             behind += 1
         end = self._atoms[behind] if behind < len(self._atoms) else self.end
-        fresh = list(self._counter.atoms(self.slice(start, end)))
+        self._atoms[first:behind], tokens = self._counter.atoms(self.slice(start, end), at=start)
         # Fitted to the counts behind: those before `start` are not asked for again.
-        total = self._before[behind] - sum(tokens for _, tokens in fresh)
-        before: list[int] = []
-        for _, tokens in fresh:
-            before.append(total)
-            total += tokens
-        self._atoms[first:behind] = [start + offset for offset, _ in fresh]
-        self._before[first:behind] = before
+        self._before[first : behind + 1] = accumulate(tokens, initial=self._before[behind] - sum(tokens))
         self._mark_seam(end, self.slice(end, end + 1))
 
     def _stops_measuring(self, atom: int, start: int, length: int) -> bool:
