@@ -2,7 +2,7 @@
 
 FOLDER is `.bench-venv` in the project's root unless given. By pip, not uv: pip finds the CPU build of torch
 where its settings name one. Does nothing where the environment already holds these requirements.
-The retrieval benchmark installs its text splitter into another, `.splitter-venv`, which takes seconds.
+The retrieval and chunking benchmarks install their text splitter into another, `.splitter-venv`, which takes seconds.
 """
 
 from __future__ import annotations

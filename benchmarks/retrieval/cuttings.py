@@ -85,7 +85,7 @@ class SemanticSplitter:
         )
         return [
             _passage(document, text, start, end)
-            for (document, text), ranges in zip(texts.items(), json.loads(done.stdout), strict=True)
+            for (document, text), ranges in zip(texts.items(), json.loads(done.stdout)["ranges"], strict=True)
             for start, end in ranges
         ]
 
