@@ -37,6 +37,7 @@ def content_types(main: str) -> str:
 
 
 MAIL = "From: a@example.com\nTo: b@example.com\nSubject: Hello\n\nText"
+SMALL_PDF = "%PDF-1.4\n1 0 obj\n<</Type/Catalog>>\nendobj\n"
 HTML_PAGE = "<!DOCTYPE html>\n<html><body><p>Text</p></body></html>"
 
 
@@ -44,7 +45,8 @@ HTML_PAGE = "<!DOCTYPE html>\n<html><body><p>Text</p></body></html>"
     ("content", "media_type"),
     [
         (b"%PDF-1.7\n", types.PDF),
-        (b"\n\nleading junk %PDF-1.4\n", types.PDF),
+        (b"\n\nleading junk %PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<</Type/Catalog>>\nendobj\n", types.PDF),
+        (b"\0\1 leading junk %PDF-1.4\n", types.PDF),
         (b"{\\rtf1\\ansi text}", types.RTF),
         (HTML_PAGE, types.HTML),
         ("<!-- saved -->\n<HTML><p>Text", types.HTML),
@@ -90,6 +92,11 @@ def test_content_decides(path: Path, content: bytes | str, media_type: str, name
         ("Subject: only one header\n\nText", "mail.eml", types.EML),
         ("Note: this is not mail\n\nText", "mail.txt", types.PLAIN),
         (HTML_PAGE, "page.txt", types.HTML),
+        ("# Detection\n\nA PDF file begins with `%PDF-`, a zip file with `PK`.\n", "detection.md", types.MARKDOWN),
+        (f"# By hand\n\n```\n{SMALL_PDF}```\n", "by-hand.md", types.MARKDOWN),
+        (f"HTTP/1.1 200 OK\n\n{SMALL_PDF}stream\n\0\1\2\nendstream\n", "saved.txt", types.PDF),
+        (SMALL_PDF, "named.txt", types.PDF),
+        ("A file that begins with %PDF-1.4 is one of PDF.\n", "mail", types.PLAIN),
     ],
 )
 def test_the_name_settles_ties(path: Path, content: str, name: str, media_type: str) -> None:

@@ -159,6 +159,9 @@ _PICTURES: tuple[tuple[int, bytes, str], ...] = (
 _BITMAP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
 """Lengths of what follows a bitmap's first 14 bytes. "BM" alone can begin a text, too."""
 _CONTROLS = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
+_PDF_HEADER = b"%PDF-"
+_PDF_START = re.compile(rb"%PDF-\d\.\d\s")
+_PDF_OBJECT = re.compile(rb"\b\d{1,10}\s{1,10}\d{1,10}\s{1,10}obj\b")
 _OFFICE_PARTS = (
     (b"wordprocessingml", DOCX),
     (b"ms-word.", DOCX),
@@ -215,7 +218,7 @@ def detect(path: Path, name: str) -> str:
     head = read_head(path, HEAD_BYTES)
     if not head:
         raise NoText("The file is empty: it has no bytes at all. Check that it was saved or uploaded completely.")
-    if b"%PDF-" in head[:1024]:
+    if _is_pdf(head, name):
         return PDF
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         with open_archive(path) as archive:
@@ -231,6 +234,21 @@ def detect(path: Path, name: str) -> str:
         if head.startswith(magic, offset) and (not magic.isalnum() or _CONTROLS.search(head[:1024])):
             raise _unsupported(what)
     return _text_type(head, path, name)
+
+
+def _is_pdf(head: bytes, name: str) -> bool:
+    """Readers of PDF forgive a kilobyte of anything before the header, and texts may speak of that header.
+
+    Where what stands before it reads as text, the first object must follow; and if the name is that of a text, too, the
+    file must hold more than text.
+    """
+    at = head[:1024].find(_PDF_HEADER)
+    before = head[: max(at, 0)]
+    if not before.strip(b"\xef\xbb\xbf \t\r\n") or _CONTROLS.search(before):
+        return at >= 0
+    if PurePath(name).suffix.lower() in _BY_NAME and not _CONTROLS.search(head):
+        return False
+    return bool(_PDF_START.match(head, at) and _PDF_OBJECT.search(head, at, at + 1024))
 
 
 def _picture_type(head: bytes) -> str | None:
