@@ -57,11 +57,11 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("engine", (1, 2), peer=True),
     Benchmark("end_to_end", (3, 4), peer=True),
-    Benchmark("flow", (5, 12), alone=True),
+    Benchmark("flow", (5, 12)),
     Benchmark("pdf", (6,), alone=True),
     Benchmark("chunking", (7,)),
     Benchmark("idle", (8,), alone=True),
-    Benchmark("embedders", (9,), alone=True),
+    Benchmark("embedders", (9,)),
     Benchmark("large_files", (10,), alone=True),
     Benchmark("half_a_million", (11,), alone=True),
     Benchmark("small_files", (13,), peer=True, alone=True),
