@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from penstock.database.chunks import IngestedFile, chunks_to_embed, record_chunks
 from penstock.database.connection import Database
-from penstock.database.embeddings import insert_embeddings, register_model, settle_embedded
+from penstock.database.embeddings import record_embeddings, register_model
 from penstock.database.files import begin_ingest, fail_file
 from penstock.database.turns import WaitingFile, chunks_to_announce
 from penstock.database.unclaimed import reserve_object
@@ -75,5 +75,5 @@ async def _embed(database: Database, file_id: UUID, generation: int) -> None:
         pending = (await chunks_to_announce(rows, {waiting: 10_000}))[file_id]
         chunks = await chunks_to_embed(rows, file_id, generation, [found for found, _ in pending], model_id=model_id)
         vectors = [await engine.embed_query(chunk.text) for chunk in chunks]
-        fresh = await insert_embeddings(rows, chunks, vectors, model_id=model_id)
-        assert await settle_embedded(rows, file_id, generation, fresh=fresh)
+        chunk_ids = [chunk.chunk_id for chunk in chunks]
+        assert await record_embeddings(rows, file_id, generation, chunk_ids, vectors, model_id=model_id)

@@ -21,7 +21,7 @@ STEPS = sorted((SOURCE / "pipeline").glob("*.py"))
 SETTLING = [SOURCE / "queues" / "redis_session.py"]
 
 DURABLE = {
-    "database": {"transaction"},
+    "database": {"transaction", "statement"},
     "store": {"write", "write_file", "delete", "wipe"},
     "queues": {"publish", "drop", "replay"},
     "leases": {"acknowledge", "bury", "give_back"},
@@ -30,6 +30,7 @@ DURABLE = {
 
 READ_ONLY = {
     "backlog._in_rows": "a query",
+    "embed._waiting": "a query",
     "search.search": "a query",
     "search.search_text": "a query",
 }

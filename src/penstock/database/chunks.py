@@ -42,9 +42,10 @@ class UnembeddedChunk:
     index: int
     context: str
     text: str
-    text_hash: bytes
     token_count: int
     """Of the text and its context."""
+    known: bool
+    """Whether an equal text in an equal context has a vector already."""
 
     @property
     def embedded_text(self) -> str:

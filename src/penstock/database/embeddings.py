@@ -8,8 +8,8 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import sql
+from psycopg.rows import DictRow
 
-from penstock.database.chunks import UnembeddedChunk
 from penstock.database.connection import Rows
 from penstock.database.statements import statement
 
@@ -45,40 +45,39 @@ def vector_of(dimensions: int) -> sql.Composable:
     return sql.SQL("(embedding::vector({}))").format(sql.Literal(dimensions))
 
 
-async def reuse_embeddings(rows: Rows, chunks: Sequence[UnembeddedChunk], *, model_id: int) -> set[UUID]:
-    """Copy the vectors that equal texts have already; the ids of the Chunks that got one."""
-    found = await rows.execute(
-        statement("reuse_embeddings"),
-        {
-            "model_id": model_id,
-            "chunk_ids": [chunk.chunk_id for chunk in chunks],
-        },
-    )
-    return {row["chunk_id"] async for row in found}
+async def reuse_embeddings(
+    rows: Rows, file_id: UUID, generation: int, chunk_ids: Sequence[UUID], *, model_id: int
+) -> tuple[set[UUID], bool]:
+    """Copy the vectors that equal texts have already; the Chunks that got one, and whether the File is complete now."""
+    row = await _one(rows, "reuse_embeddings", file_id, generation, model_id=model_id, chunk_ids=list(chunk_ids))
+    return set(row["reused"]), row["complete"]
 
 
-async def insert_embeddings(
-    rows: Rows, chunks: Sequence[UnembeddedChunk], vectors: Sequence[Vector], *, model_id: int
-) -> int:
-    """Record vectors of shape (dimensions,), one a Chunk; how many were new."""
-    found = await rows.execute(
-        statement("insert_embeddings"),
-        {
-            "model_id": model_id,
-            "chunk_ids": [chunk.chunk_id for chunk in chunks],
-            "vectors": list(vectors),
-        },
-    )
-    row = await found.fetchone()
-    return row["fresh"] if row else 0
+async def record_embeddings(
+    rows: Rows,
+    file_id: UUID,
+    generation: int,
+    chunk_ids: Sequence[UUID],
+    vectors: Sequence[Vector],
+    *,
+    model_id: int,
+) -> bool:
+    """Record vectors of shape (dimensions,), one a Chunk; whether the File is complete now.
+
+    A Chunk that has one keeps it. One that was deleted meanwhile gets none, nor one of a generation that is not wanted
+    any more.
+    """
+    given = {"model_id": model_id, "chunk_ids": list(chunk_ids), "vectors": list(vectors)}
+    return (await _one(rows, "record_embeddings", file_id, generation, **given))["complete"]
 
 
-async def settle_embedded(rows: Rows, file_id: UUID, generation: int, *, fresh: int) -> bool:
-    """Count `fresh` new vectors, and switch search to this generation when all are there; whether it did."""
+async def settle(rows: Rows, file_id: UUID, generation: int) -> bool:
+    """Switch search to this generation if every Chunk has its vector; whether it did."""
+    return (await _one(rows, "settle", file_id, generation))["complete"]
+
+
+async def _one(rows: Rows, query: str, file_id: UUID, generation: int, **parameters: object) -> DictRow:
     which = {"file_id": file_id, "generation": generation}
-    counted = await (await rows.execute(statement("add_embedded"), {**which, "fresh": fresh})).fetchone()
-    if counted is None or not counted["ready"]:
-        return False
-    await rows.execute(statement("activate_generation"), which)
-    await rows.execute(statement("delete_old_generations"), which)
-    return True
+    row = await (await rows.execute(statement(query), which | parameters)).fetchone()
+    assert row is not None, "a function always has its row"
+    return row

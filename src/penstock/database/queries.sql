@@ -197,91 +197,32 @@ cross join lateral (
 order by wanted.file_id, found.index;
 
 -- name: chunks_to_embed
--- Of the Chunks in a message, those that still wait for their vector under the model.
-select chunks.chunk_id, chunks.index, chunks.context, chunks.text, chunks.text_hash,
-       chunks.token_count + chunks.context_tokens as token_count
-from files join chunks on chunks.file_id = files.file_id and chunks.generation = files.generation
+-- Of the Chunks in a message, those that still wait for their vector under the model, and whether an equal text has one.
+-- They are found by their ids first: by File and generation, each message would look through all of a long File.
+with asked as materialized (
+    select chunk_id, file_id, generation, index, context, text, text_hash, token_count + context_tokens as token_count
+    from chunks
+    where chunk_id = any(%(chunk_ids)s)
+)
+select asked.chunk_id, asked.index, asked.context, asked.text, asked.token_count,
+       exists (select from embeddings e where e.model_id = %(model_id)s and e.text_hash = asked.text_hash) as known
+from files join asked using (file_id, generation)
 where files.file_id = %(file_id)s and files.generation = %(generation)s and files.status = 'embedding'
-  and chunks.chunk_id = any(%(chunk_ids)s)
-  and not exists (select from embeddings e where e.chunk_id = chunks.chunk_id and e.model_id = %(model_id)s)
-order by chunks.index;
+  and not exists (select from embeddings e where e.chunk_id = asked.chunk_id and e.model_id = %(model_id)s)
+order by asked.index;
 
 -- name: reuse_embeddings
 -- Give Chunks the vector that an equal text has already. The row is copied, the engine is not asked.
--- Locks the File, then the Chunks, as who deletes them does: one deleted meanwhile is skipped, nobody deadlocks.
-with wanted as materialized (
-    select file_id, generation from files
-    where file_id = (select file_id from chunks where chunk_id = any(%(chunk_ids)s) limit 1)
-    for key share
-), alive as (
-    select chunk_id, text_hash from wanted join chunks using (file_id, generation)
-    where chunk_id = any(%(chunk_ids)s)
-    for key share of chunks
-), fresh as (
-    insert into embeddings (chunk_id, model_id, text_hash, embedding)
-    select alive.chunk_id, %(model_id)s, alive.text_hash, known.embedding
-    from alive
-    cross join lateral (
-        select e.embedding from embeddings e
-        where e.model_id = %(model_id)s and e.text_hash = alive.text_hash
-        limit 1
-    ) known
-    on conflict do nothing
-    returning chunk_id
-)
-select chunk_id from fresh;
+select reused, complete
+from penstock_reuse_vectors(%(file_id)s, %(generation)s, %(model_id)s, %(chunk_ids)s);
 
--- name: insert_embeddings
--- Record vectors; a Chunk that has one already keeps it. Returns how many were new.
--- Locks the File, then the Chunks, as who deletes them does: one deleted meanwhile is skipped, nobody deadlocks.
-with wanted as materialized (
-    select file_id, generation from files
-    where file_id = (select file_id from chunks where chunk_id = any(%(chunk_ids)s) limit 1)
-    for key share
-), alive as (
-    select chunk_id, text_hash from wanted join chunks using (file_id, generation)
-    where chunk_id = any(%(chunk_ids)s)
-    for key share of chunks
-), fresh as (
-    insert into embeddings (chunk_id, model_id, text_hash, embedding)
-    select alive.chunk_id, %(model_id)s, alive.text_hash, given.embedding
-    from unnest(%(chunk_ids)s::uuid[], %(vectors)b::vector[]) as given (chunk_id, embedding)
-    join alive using (chunk_id)
-    on conflict do nothing
-    returning chunk_id
-)
-select count(*) as fresh from fresh;
+-- name: record_embeddings
+-- Record vectors; whether the File is complete now.
+select penstock_record_vectors(%(file_id)s, %(generation)s, %(model_id)s, %(chunk_ids)s, %(vectors)b) as complete;
 
--- name: add_embedded
--- Count new vectors. The update locks the row, so two last batches count one after the other and the
--- second sees the first's: one of them finds the File ready.
-update files
-set embedded_count = embedded_count + %(fresh)s, updated_at = clock_timestamp()
-where file_id = %(file_id)s and generation = %(generation)s and status = 'embedding'
-returning embedded_count >= chunk_count as ready;
-
--- name: activate_generation
--- Every Chunk has its vector: search sees this generation from here on, and no other. The text before is the sweep's.
-with before as (
-    select file_id, active_text_key, text_key from files
-    where file_id = %(file_id)s and generation = %(generation)s and status = 'embedding'
-    for no key update
-), garbage as (
-    insert into unclaimed_objects (object_key, due_at)
-    select active_text_key, clock_timestamp() from before
-    where active_text_key is not null and active_text_key is distinct from text_key
-    on conflict (object_key) do update set due_at = excluded.due_at
-)
-update files
-set status = 'complete', active_generation = generation, active_text_key = before.text_key,
-    settled_at = clock_timestamp(), updated_at = clock_timestamp()
-from before
-where files.file_id = before.file_id
-returning files.*;
-
--- name: delete_old_generations
--- What search no longer sees.
-delete from chunks where file_id = %(file_id)s and generation < %(generation)s;
+-- name: settle
+-- Make a File complete of which every Chunk has its vector; whether it is now.
+select penstock_settle(%(file_id)s, %(generation)s, 0) as complete;
 
 -- name: fail_file
 -- Give up on a generation, unless it is settled or superseded.

@@ -21,7 +21,7 @@ import structlog
 
 from penstock.database import turns
 from penstock.database.connection import Database, Rows, do_not_wait_for_disk
-from penstock.database.embeddings import settle_embedded
+from penstock.database.embeddings import settle
 from penstock.database.turns import Announced, WaitingFile
 from penstock.errors import ServiceUnavailable
 from penstock.failpoints import reach
@@ -158,7 +158,7 @@ def _messages(file: WaitingFile, chunk_ids: Sequence[UUID]) -> list[EmbedRequest
 async def _settle(rows: Rows, file: WaitingFile) -> None:
     """All of its Chunks have vectors, but nobody was left to say so."""
     await turns.recount_embedded(rows, file.file_id, file.generation)
-    await settle_embedded(rows, file.file_id, file.generation, fresh=0)
+    await settle(rows, file.file_id, file.generation)
 
 
 class Pace:

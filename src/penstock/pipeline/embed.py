@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 import structlog
 
 from penstock.database.chunks import UnembeddedChunk, chunks_to_embed
 from penstock.database.connection import Database
-from penstock.database.embeddings import insert_embeddings, reuse_embeddings, settle_embedded
+from penstock.database.embeddings import record_embeddings, reuse_embeddings
 from penstock.embedding.batcher import Batcher
 from penstock.embedding.port import Embedded, Vector
 from penstock.errors import EmbeddingRefused
@@ -29,7 +28,9 @@ async def embed(request: EmbedRequest, *, database: Database, batcher: Batcher, 
     texts, after the others are recorded; `ServiceUnavailable` when it may take them later.
     """
     began = time.perf_counter()
-    waiting, complete = await _reuse(request, database=database, model_id=model_id)
+    waiting, complete = await _waiting(request, database=database, model_id=model_id), False
+    if any(chunk.known for chunk in waiting):
+        waiting, complete = await _reuse(request, waiting, database=database, model_id=model_id)
     refused: list[tuple[UnembeddedChunk, EmbeddingRefused]] = []
     if waiting:
         embedded = await batcher.embed(
@@ -45,12 +46,18 @@ async def embed(request: EmbedRequest, *, database: Database, batcher: Batcher, 
         raise _refusal(refused)
 
 
-async def _reuse(request: EmbedRequest, *, database: Database, model_id: int) -> tuple[list[UnembeddedChunk], bool]:
-    """Copy the vectors that equal texts have; the Chunks that still wait, and whether none does."""
-    async with database.transaction() as rows:
-        waiting = await chunks_to_embed(rows, request.file_id, request.generation, request.chunk_ids, model_id=model_id)
-        reused: set[UUID] = await reuse_embeddings(rows, waiting, model_id=model_id) if waiting else set()
-        complete = bool(reused) and await settle_embedded(rows, request.file_id, request.generation, fresh=len(reused))
+async def _waiting(request: EmbedRequest, *, database: Database, model_id: int) -> list[UnembeddedChunk]:
+    async with database.statement() as rows:
+        return await chunks_to_embed(rows, request.file_id, request.generation, request.chunk_ids, model_id=model_id)
+
+
+async def _reuse(
+    request: EmbedRequest, waiting: Sequence[UnembeddedChunk], *, database: Database, model_id: int
+) -> tuple[list[UnembeddedChunk], bool]:
+    """Copy the vectors that equal texts have; the Chunks that still wait, and whether the File is complete now."""
+    known = [chunk.chunk_id for chunk in waiting if chunk.known]
+    async with database.statement() as rows:
+        reused, complete = await reuse_embeddings(rows, request.file_id, request.generation, known, model_id=model_id)
     reach("embed.vectors_reused")
     return [chunk for chunk in waiting if chunk.chunk_id not in reused], complete
 
@@ -75,14 +82,14 @@ def _sorted_out(
 
 
 async def _record(request: EmbedRequest, good: Sequence[_EmbeddedChunk], *, database: Database, model_id: int) -> bool:
-    """Write the vectors and settle the File in one transaction; whether it is complete now."""
+    """Write the vectors and settle the File in one statement; whether it is complete now."""
     if not good:
         return False
-    async with database.transaction() as rows:
-        fresh = await insert_embeddings(
-            rows, [item.chunk for item in good], [item.vector for item in good], model_id=model_id
+    chunk_ids, vectors = [item.chunk.chunk_id for item in good], [item.vector for item in good]
+    async with database.statement() as rows:
+        complete = await record_embeddings(
+            rows, request.file_id, request.generation, chunk_ids, vectors, model_id=model_id
         )
-        complete = await settle_embedded(rows, request.file_id, request.generation, fresh=fresh)
     reach("embed.vectors_recorded")
     return complete
 
