@@ -30,6 +30,7 @@ DURABLE = {
 
 READ_ONLY = {
     "backlog._in_rows": "a query",
+    "dispatch._anything_waits": "a query",
     "embed._waiting": "a query",
     "search.search": "a query",
     "search.search_text": "a query",

@@ -242,6 +242,11 @@ set status = %(status)s, error_code = null, error_message = null, settled_at = n
 where file_id = %(file_id)s and generation = %(generation)s and status = 'failed'
 returning *;
 
+-- name: anything_waits
+-- Whether any File waits for its turn, by queue: whether the statements that take the turns would find one.
+select exists (select from files where announced_at is null and status in ('queued', 'ingesting')) as to_be_ingested,
+       exists (select from files where announced_at is null and status = 'embedding') as to_be_embedded;
+
 -- name: take_ingest_turns
 -- Files to be ingested: those whose turn it is and, where these are not all, the ones handed in last: a single file need
 -- not wait for a million of the same lane. They count as announced from now on.

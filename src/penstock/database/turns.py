@@ -8,6 +8,7 @@ from uuid import UUID
 
 from penstock.database.connection import Rows
 from penstock.database.statements import statement
+from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,13 @@ class Waiting:
 
     messages: int
     oldest_seconds: float | None
+
+
+async def anything_waits(rows: Rows) -> dict[str, bool]:
+    """Whether any File waits for its turn, by queue."""
+    row = await (await rows.execute(statement("anything_waits"))).fetchone()
+    assert row is not None, "a list of expressions always has its row"
+    return {INGEST_QUEUE: row["to_be_ingested"], EMBEDDING_QUEUE: row["to_be_embedded"]}
 
 
 async def take_ingest_turns(rows: Rows, *, limit: int, newest: int) -> list[tuple[UUID, int]]:

@@ -47,6 +47,7 @@ class ChildProcess:
         self._process = process
         self._log = asyncio.create_task(self._log_prints())
         self._printed = 0
+        self._seen: psutil.Process | None = None
         self._reaping: asyncio.Task[None] | None = None
         self.files = 0
         """Files that it was asked to read."""
@@ -126,8 +127,9 @@ class ChildProcess:
     def memory_bytes(self, *, descendants: bool = False) -> int:
         """Resident memory, with that of the programs it started if asked for; 0 where the child has ended."""
         try:
-            process = psutil.Process(self.pid)
-            family = [process, *(process.children(recursive=True) if descendants else ())]
+            if self._seen is None:  # to find a process is dearer than to look at it
+                self._seen = psutil.Process(self.pid)
+            family = [self._seen, *(self._seen.children(recursive=True) if descendants else ())]
             return sum(member.memory_info().rss for member in family)
         except psutil.Error:
             return 0

@@ -66,13 +66,20 @@ async def dispatch(*, database: Database, queues: Queues) -> int:
     A process that dies between commit and publish leaves Files that count as announced and are on no
     queue: `recover` lets them wait again. Raises `ServiceUnavailable`.
     """
-    depths = await queues.depths()
+    waits = await _anything_waits(database)
+    depths = await queues.depths() if any(waits.values()) else {}
     sent = 0
-    if free := room(depths[EMBEDDING_QUEUE]):
+    if waits[EMBEDDING_QUEUE] and (free := room(depths[EMBEDDING_QUEUE])):
         sent += await _dispatch_chunks(free, database=database, queues=queues)
-    if free := room(depths[INGEST_QUEUE]):
+    if waits[INGEST_QUEUE] and (free := room(depths[INGEST_QUEUE])):
         sent += await _dispatch_files(free, database=database, queues=queues)
     return sent
+
+
+async def _anything_waits(database: Database) -> dict[str, bool]:
+    """Mostly nothing does: one look at the rows is all that a queue which got shorter costs then."""
+    async with database.statement() as rows:
+        return await turns.anything_waits(rows)
 
 
 async def _dispatch_files(free: int, *, database: Database, queues: Queues) -> int:

@@ -42,7 +42,7 @@ async def submit(
     """
     file_id = uuid4()
     key = object_key(file_id)
-    async with database.transaction() as rows:
+    async with database.statement() as rows:
         await reserve_object(rows, key)
     reach("submit.key_reserved")
     async with claiming(key, database=database, store=store):
@@ -82,7 +82,7 @@ async def submit_reference(
 
 
 async def _record(new: NewFile, *, database: Database, dispatcher: Dispatcher) -> File:
-    async with database.transaction() as rows:
+    async with database.statement() as rows:
         file = await insert_file(rows, new)
     reach("submit.file_recorded")
     dispatcher.wake()

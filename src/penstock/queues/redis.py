@@ -33,6 +33,7 @@ from penstock.queues.keeper import Keeper
 from penstock.queues.port import Handler
 from penstock.queues.redis_leases import GROUP, RETURNED, Leases, dead_letters_of, published_at
 from penstock.queues.redis_messages import files_on
+from penstock.queues.redis_scripts import DEPTHS, run
 from penstock.queues.redis_session import Session
 from penstock.queues.waiting import wait
 from penstock.settings import QueueSettings
@@ -105,30 +106,13 @@ class RedisQueues:
                     log.warning("queue came back empty; starting again", queue=queue)
 
     async def depths(self) -> dict[str, QueueDepth]:
+        """Messages that wait to be delivered again are in nobody's hands."""
+        keys = [key for queue in QUEUES for key in (queue, dead_letters_of(queue))]
         async with _translated():
-            return {queue: await self._depth(queue) for queue in QUEUES}
-
-    async def _depth(self, queue: str) -> QueueDepth:
-        async with self._client.pipeline(transaction=True) as commands:
-            commands.time()
-            commands.xlen(queue)
-            commands.xinfo_groups(queue)
-            commands.xrange(queue, count=1)
-            commands.xlen(dead_letters_of(queue))
-            now, length, groups, first, dead = await commands.execute(raise_on_error=False)
-        in_flight = 0
-        if isinstance(groups, list) and groups:
-            in_flight = await self._in_flight(queue)
-        seconds, microseconds = now
-        oldest = None if not first else seconds + microseconds / 1e6 - _published(first[0][0]).timestamp()
-        return QueueDepth(
-            waiting=max(0, length - in_flight), in_flight=in_flight, dead_letters=dead, oldest_seconds=oldest
-        )
-
-    async def _in_flight(self, queue: str) -> int:
-        """Messages in the hands of workers: those that wait to be delivered again are in nobody's."""
-        summary: dict[str, Any] = await self._client.xpending(queue, GROUP)
-        return sum(held["pending"] for held in summary["consumers"] if held["name"] != RETURNED.encode())
+            now, *found = await run(self._client, DEPTHS, keys, GROUP, RETURNED)
+        seconds, microseconds = map(int, now)
+        moment = seconds + microseconds / 1e6
+        return {queue: _depth(depth, now=moment) for queue, depth in zip(QUEUES, found, strict=True)}
 
     async def files_on(self, queue: str) -> frozenset[UUID] | None:
         async with _translated():
@@ -174,6 +158,12 @@ async def _translated() -> AsyncGenerator[None]:
         yield
     except (RedisError, OSError) as error:
         raise ServiceUnavailable(f"The queue does not answer: {error}") from error
+
+
+def _depth(found: tuple[int, int, bytes, int], *, now: float) -> QueueDepth:
+    length, in_flight, first, dead = found
+    oldest = now - _published(first).timestamp() if first else None
+    return QueueDepth(waiting=max(0, length - in_flight), in_flight=in_flight, dead_letters=dead, oldest_seconds=oldest)
 
 
 def _published(entry_id: bytes) -> datetime:

@@ -19,7 +19,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from penstock.queues.redis_scripts import BEGIN, BURY, FORGET_CONSUMERS, FORGET_DELETED, GIVE_BACK
+from penstock.queues.redis_scripts import ACKNOWLEDGE, BEGIN, BURY, FORGET_CONSUMERS, FORGET_DELETED, GIVE_BACK, run
 
 GROUP = "penstock"
 RETURNED = "returned"
@@ -82,41 +82,33 @@ class Leases:
 
     async def begin(self, message_id: str, *, alone: bool = False) -> Begun | None:
         """Count an attempt and start its lease; None where the message is another's now."""
-        answer = await self.client.eval(
-            BEGIN, 2, self.stream, self._attempts, GROUP, self.consumer, message_id, int(alone)
-        )
+        answer = await run(self.client, BEGIN, self._keys, GROUP, self.consumer, message_id, int(alone))
         return None if answer is None else Begun(answer[0], bool(answer[1]))
 
     async def give_back(self, message_id: str, counted: Counted, *, delay: float = 0) -> bool:
         """Let any worker have the message after `delay` seconds, at most the lease; False where it is another's now."""
         idle = max(0.0, self.lease_seconds - delay)
-        answer = await self.client.eval(
-            GIVE_BACK, 2, self.stream, self._attempts,
-            GROUP, self.consumer, message_id, RETURNED, round(idle * 1000), counted.value,
-        )  # fmt: skip
+        answer = await run(
+            *(self.client, GIVE_BACK, self._keys),
+            *(GROUP, self.consumer, message_id, RETURNED, round(idle * 1000), counted.value),
+        )
         return bool(answer)
 
     async def acknowledge(self, message_id: str) -> None:
-        """Forget the message, in one transaction: acknowledged entries would otherwise stay in the stream."""
-        async with self.client.pipeline(transaction=True) as commands:
-            commands.xack(self.stream, GROUP, message_id)
-            commands.xdel(self.stream, message_id)
-            commands.hdel(self._attempts, message_id, f"{message_id}:ended")
-            await commands.execute()
+        """Forget the message, whoever holds its lease now."""
+        await run(self.client, ACKNOWLEDGE, self._keys, GROUP, message_id)
 
     async def bury(self, message_id: str, fields: Mapping[str, object]) -> bool:
         """Move the message to the dead letters; False where it is another's now."""
-        answer = await self.client.eval(
-            BURY, 3, self.stream, self._attempts, dead_letters_of(self.stream),
-            GROUP, self.consumer, message_id, json.dumps(fields), MOST_DEAD_LETTERS,
-        )  # fmt: skip
+        answer = await run(
+            *(self.client, BURY, (*self._keys, dead_letters_of(self.stream))),
+            *(GROUP, self.consumer, message_id, json.dumps(fields), MOST_DEAD_LETTERS),
+        )
         return bool(answer)
 
     async def forget_deleted(self) -> None:
         """Let go of messages that somebody deleted while they were pending."""
-        await self.client.eval(
-            FORGET_DELETED, 2, self.stream, self._attempts, GROUP, round(self.lease_seconds * 500), MOST_FORGOTTEN
-        )
+        await run(self.client, FORGET_DELETED, self._keys, GROUP, round(self.lease_seconds * 500), MOST_FORGOTTEN)
 
     async def begun_now(self) -> list[str]:
         """Ids of pending messages whose lease seems to have begun in this very millisecond."""
@@ -132,11 +124,12 @@ class Leases:
 
     async def forget_idle_consumers(self) -> None:
         """Remove the consumers of Workers that are long gone: each start of one makes another."""
-        await self.client.eval(FORGET_CONSUMERS, 1, self.stream, GROUP, round(IDLE_CONSUMER_SECONDS * 1000))
+        await run(self.client, FORGET_CONSUMERS, (self.stream,), GROUP, round(IDLE_CONSUMER_SECONDS * 1000))
 
     @property
-    def _attempts(self) -> str:
-        return f"{self.stream}-attempts"
+    def _keys(self) -> tuple[str, str]:
+        """The stream, and the hash of attempts beside it."""
+        return self.stream, f"{self.stream}-attempts"
 
 
 def dead_letters_of(queue: str) -> str:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
 RENEW = """
 -- Start the leases of messages anew, those that the consumer still has. KEYS: stream. ARGV: group, consumer, ids.
 for i = 3, #ARGV do
@@ -24,6 +31,13 @@ if began > ended and ARGV[4] == '0' then
 end
 redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[3], 'IDLE', 0, 'JUSTID')
 return {redis.call('HINCRBY', KEYS[2], ARGV[3], 1), 1}
+"""
+
+ACKNOWLEDGE = """
+-- Forget a message: acknowledged entries would otherwise stay in the stream. KEYS: stream, attempts. ARGV: group, id.
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+redis.call('XDEL', KEYS[1], ARGV[2])
+redis.call('HDEL', KEYS[2], ARGV[2], ARGV[2] .. ':ended')
 """
 
 GIVE_BACK = """
@@ -81,3 +95,36 @@ for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
     end
 end
 """
+
+DEPTHS = """
+-- What is on queues. KEYS: for each its stream and its dead letters. ARGV: group, the consumer of what is given back.
+-- Returns the time, then for each queue: messages, those in the hands of workers, the first one's id, dead letters.
+local answers = {redis.call('TIME')}
+for i = 1, #KEYS, 2 do
+    local in_flight = 0
+    local pending = redis.pcall('XPENDING', KEYS[i], ARGV[1])  -- an error where the group is gone
+    for _, held in ipairs(not pending.err and pending[4] or {}) do
+        if held[1] ~= ARGV[2] then
+            in_flight = in_flight + tonumber(held[2])
+        end
+    end
+    local first = redis.call('XRANGE', KEYS[i], '-', '+', 'COUNT', 1)
+    answers[#answers + 1] = {
+        redis.call('XLEN', KEYS[i]), in_flight, first[1] and first[1][1] or '', redis.call('XLEN', KEYS[i + 1])
+    }
+end
+return answers
+"""
+
+
+async def run(client: Any, script: str, keys: Sequence[str], *arguments: object) -> Any:
+    """The script's answer. Redis keeps a script that it has seen: it is sent again only where Redis forgot it."""
+    try:
+        return await client.evalsha(_digest(script), len(keys), *keys, *arguments)
+    except NoScriptError:
+        return await client.eval(script, len(keys), *keys, *arguments)
+
+
+@cache
+def _digest(script: str) -> str:
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
