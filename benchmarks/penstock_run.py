@@ -84,7 +84,7 @@ class RunningPenstock:
         batch = str(uuid4())
         began, used = time.perf_counter(), self.cpu_seconds_by_role()
         with ThreadPoolExecutor(max_workers=min(len(paths), MOST_UPLOADS)) as pool:
-            file_ids = list(pool.map(self._upload, paths, repeat(batch)))
+            file_ids = list(pool.map(self.upload, paths, repeat(batch)))
         first_vector = self._wait_for(batch)
         seconds = time.perf_counter() - began
         return Ingestion(
@@ -93,6 +93,13 @@ class RunningPenstock:
             first_vector - began,
             [self._json("GET", f"/files/{file_id}") for file_id in file_ids],
         )
+
+    def upload(self, path: Path, batch: str | None = None) -> str:
+        """Hand one file in, and do not wait for it; returns its id."""
+        params = {"batch": batch} if batch else {}
+        with path.open("rb") as file:
+            answer = self._json("POST", "/files", params=params, files={"file": (path.name, file)})
+        return answer["file_id"]
 
     def add(self, *folders: Path) -> Added:
         """Hand folders in as a user does, with `penstock add --recursive`, and wait for its end."""
@@ -161,11 +168,6 @@ class RunningPenstock:
             used[role_of(process)] += cpu_seconds_of(process)
         return dict(used)
 
-    def _upload(self, path: Path, batch: str) -> str:
-        with path.open("rb") as file:
-            answer = self._json("POST", "/files", params={"batch": batch}, files={"file": (path.name, file)})
-        return answer["file_id"]
-
     def _wait_for(self, batch: str) -> float:
         """When the first Chunk had its vector, by `time.perf_counter`."""
         deadline = time.monotonic() + DEADLINE_SECONDS
@@ -231,13 +233,18 @@ def cpu_seconds_of(process: psutil.Process) -> float:
 
 
 @contextmanager
-def running_penstock(data: Path | None = None) -> Generator[RunningPenstock]:
-    """Runs on an empty data folder, because a text that has its vector already is not embedded again; or on `data`."""
+def running_penstock(
+    data: Path | None = None, *, settings: Mapping[str, str] | None = None
+) -> Generator[RunningPenstock]:
+    """Runs on an empty data folder, because a text that has its vector already is not embedded again; or on `data`.
+
+    `settings` are those that are not to be the defaults.
+    """
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
         data = data or Path(folder) / "data"
         began = time.perf_counter()
         try:
-            url = _up(data)
+            url = _up(data, settings or {})
             start_seconds = time.perf_counter() - began
             with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
                 yield RunningPenstock(data, start_seconds, http)
@@ -245,8 +252,8 @@ def running_penstock(data: Path | None = None) -> Generator[RunningPenstock]:
             _penstock("down", "--data", str(data))
 
 
-def _up(data: Path) -> str:
-    output = _penstock("up", "--detach", "--data", str(data), "--port", "0")
+def _up(data: Path, settings: Mapping[str, str]) -> str:
+    output = _penstock("up", "--detach", "--data", str(data), "--port", "0", settings=settings)
     if ready := READY.search(output):
         return ready.group(1)
     raise BenchmarkError(f"`penstock up` did not say where it is:\n{output}")
@@ -257,10 +264,9 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
 
 
-def _penstock(*arguments: str) -> str:
-    done = subprocess.run(
-        [*PENSTOCK, *arguments], env=clean_environment(), stdout=subprocess.PIPE, text=True, check=False
-    )
+def _penstock(*arguments: str, settings: Mapping[str, str] | None = None) -> str:
+    environment = clean_environment() | dict(settings or {})
+    done = subprocess.run([*PENSTOCK, *arguments], env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise BenchmarkError(f"`penstock {arguments[0]}` ended with {done.returncode}")
     return done.stdout

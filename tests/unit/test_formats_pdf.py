@@ -86,6 +86,16 @@ def test_reading_is_lazy(tmp_path: Path) -> None:
     assert next(reader).page == 1
 
 
+@pytest.mark.parametrize("count", [1, 3, 4, 7])
+def test_every_page_comes_once_where_the_document_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr("penstock.parsing.formats.pdf.PAGES_OF_AN_OPENING", 3)
+    pages = [[(50, 700, 10, f"Only page {at} says this sentence.")] for at in range(1, count + 1)]
+    found = [(block.page, block.text) for block in blocks(tmp_path, pdf(pages))]
+    assert found == [(at, f"Only page {at} says this sentence.") for at in range(1, count + 1)]
+
+
 def test_form_fields_and_notes_are_read(tmp_path: Path) -> None:
     annotations = (
         "/Annots [<< /Type /Annot /Subtype /Widget /FT /Tx /T (name) /V (Ada Lovelace) /Rect [0 0 9 9] >> "

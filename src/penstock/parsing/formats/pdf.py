@@ -36,6 +36,8 @@ LONGEST_NOTE = 64 * 1024
 DEEPEST_OUTLINE = 6
 MOST_TITLES = 20_000
 """Entries of an outline that are read."""
+PAGES_OF_AN_OPENING = 500
+"""PDFium keeps what it has read of a document until that is closed, about 20 kB a page."""
 
 _REMARKS = frozenset({
     pdfium_c.FPDF_ANNOT_TEXT, pdfium_c.FPDF_ANNOT_FREETEXT, pdfium_c.FPDF_ANNOT_HIGHLIGHT,
@@ -60,8 +62,8 @@ def read_pdf(
         layout = Layout(_outline(document))
         check = PageCoverage(coverage)
         found = False
-        for number in range(1, len(document) + 1):
-            page = _read_page(document, number, recogniser, coverage)
+        for number, opened in _page_by_page(document, path):
+            page = _read_page(opened, number, recogniser, coverage)
             found = found or bool(page.lines or page.notes or page.recognised)
             check.heard(number, (piece for line in page.lines for piece in _as_said(line)))
             yield from check.passed(layout.add_page(page))
@@ -70,6 +72,15 @@ def read_pdf(
         yield from _attachments(document, embedded)
         if not found and not document.count_attachments():
             raise NoText(no_text(len(document), recogniser))
+
+
+def _page_by_page(document: pdfium.PdfDocument, path: Path) -> Iterator[tuple[int, pdfium.PdfDocument]]:
+    """The number of each page, and the document to read it from: opened again every so many pages."""
+    count = len(document)
+    yield from ((number, document) for number in range(1, min(count, PAGES_OF_AN_OPENING) + 1))
+    for first in range(1 + PAGES_OF_AN_OPENING, count + 1, PAGES_OF_AN_OPENING):
+        with _open(path) as opened:
+            yield from ((number, opened) for number in range(first, min(count, first + PAGES_OF_AN_OPENING - 1) + 1))
 
 
 def _as_said(line: Line) -> Iterable[str]:
