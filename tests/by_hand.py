@@ -45,11 +45,13 @@ async def _complete(database_url: str, objects: Path, file_id: UUID, texts: Sequ
     text_path.write_text("\n".join(texts), encoding="utf-8")
     database = await Database.open(DatabaseSettings(url=SecretStr(database_url)))
     async with database.transaction() as rows:
-        assert await begin_ingest(rows, file_id, generation)
+        reading = await begin_ingest(rows, file_id, generation)
+        assert reading
         await reserve_object(rows, key)
         chunks = _chunks(texts)
         ingested = IngestedFile(
-            *(file_id, generation, "text/plain", "0" * 64, "english", 1, len(texts), 2 * len(texts), 0.9993, (2, 3)),
+            *(file_id, generation, reading.attempt, "text/plain", "0" * 64, "english"),
+            *(1, len(texts), 2 * len(texts), 0.9993, (2, 3)),
             text_key=key,
         )
         assert await record_chunks(rows, ingested, chunks)

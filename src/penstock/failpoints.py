@@ -29,6 +29,7 @@ FAIL_POINTS: Mapping[str, str] = MappingProxyType(
         "dispatch.chunks_taken": "that Chunks are announced, of which no message is sent yet",
         "dispatch.chunks_published": "their messages",
         "ingest.begun": "that the File is being read",
+        "ingest.early_chunks_recorded": "the first Chunks of a long File, the rest of which is not read yet",
         "ingest.text_stored": "its text, of which no row tells yet",
         "ingest.chunks_recorded": "its Chunks, whose message is not acknowledged yet",
         "embed.vectors_reused": "the vectors that equal texts had",

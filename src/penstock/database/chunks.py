@@ -10,6 +10,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from penstock.database.connection import Rows
+from penstock.database.files import Reading
 from penstock.database.statements import statement
 from penstock.database.unclaimed import came_too_late, release_object
 from penstock.models import Chunk, NewChunk, chunk_id, embedded_text
@@ -21,12 +22,15 @@ class IngestedFile:
 
     file_id: UUID
     generation: int
+    attempt: int
+    """Of those that began to read this generation; only the last one records."""
     media_type: str
     sha256: str
     language: str
     """The text search configuration of its Chunks."""
     page_count: int | None
     chunk_count: int
+    """Of all, those recorded early included."""
     token_count: int
     coverage: float | None
     unread_pages: Sequence[int] = ()
@@ -52,21 +56,34 @@ class UnembeddedChunk:
         return embedded_text(self.context, self.text)
 
 
-async def record_chunks(rows: Rows, ingested: IngestedFile, chunks: Iterable[NewChunk]) -> bool:
-    """Write all Chunks of a generation and mark the File `embedding`.
+async def record_early_chunks(rows: Rows, reading: Reading, chunks: Sequence[NewChunk], *, language: str) -> bool:
+    """Write the next Chunks of a File of which more are to come; they may be embedded meanwhile.
 
-    False, with nothing written and the text released, where the generation was deleted, superseded or recorded by
-    another Ingester meanwhile. Raises `ServiceUnavailable` where the text is swept.
+    False, with nothing written, where the generation was deleted, superseded or begun by another Ingester meanwhile.
     """
-    which = {"file_id": ingested.file_id, "generation": ingested.generation}
-    if await (await rows.execute(statement("lock_ingesting_file"), which)).fetchone() is None:
+    file = reading.file
+    which = {"file_id": file.file_id, "generation": file.generation, "attempt": reading.attempt}
+    if not await _lock_ingesting(rows, which):
+        return False
+    await _copy(rows, file.file_id, file.generation, chunks, language=await _known_language(rows, language))
+    await rows.execute(statement("count_early_chunks"), {"file_id": file.file_id, "chunks": len(chunks)})
+    return True
+
+
+async def record_chunks(rows: Rows, ingested: IngestedFile, chunks: Iterable[NewChunk], *, early: int = 0) -> bool:
+    """Write all Chunks of a generation, less those recorded `early`, and mark the File `embedding`.
+
+    False, with nothing written and the text released, where the generation was deleted, superseded or begun or recorded
+    by another Ingester meanwhile. Raises `ServiceUnavailable` where the text is swept.
+    """
+    which = {"file_id": ingested.file_id, "generation": ingested.generation, "attempt": ingested.attempt}
+    if not await _lock_ingesting(rows, which):
         await release_object(rows, ingested.text_key)
         return False
     ingested = replace(ingested, language=await _known_language(rows, ingested.language))
-    async with rows.cursor().copy(statement("copy_chunks")) as copy:
-        for chunk in chunks:
-            await copy.write_row(_copy_row(ingested, chunk))
-    await rows.execute(statement("add_search_language"), {"language": ingested.language})
+    if early:
+        await rows.execute(statement("correct_language"), {**which, "language": ingested.language})
+    await _copy(rows, ingested.file_id, ingested.generation, chunks, language=ingested.language)
     finished = await rows.execute(
         statement("finish_ingest"),
         {
@@ -87,6 +104,17 @@ async def record_chunks(rows: Rows, ingested: IngestedFile, chunks: Iterable[New
     return True
 
 
+async def _lock_ingesting(rows: Rows, which: Mapping[str, object]) -> bool:
+    return await (await rows.execute(statement("lock_ingesting_file"), which)).fetchone() is not None
+
+
+async def _copy(rows: Rows, file_id: UUID, generation: int, chunks: Iterable[NewChunk], *, language: str) -> None:
+    async with rows.cursor().copy(statement("copy_chunks")) as copy:
+        for chunk in chunks:
+            await copy.write_row(_copy_row(file_id, generation, chunk, language))
+    await rows.execute(statement("add_search_language"), {"language": language})
+
+
 async def _known_language(rows: Rows, language: str) -> str:
     """`simple` where this server has no such configuration: older ones know fewer languages."""
     row = await (await rows.execute(statement("known_language"), {"language": language})).fetchone()
@@ -94,13 +122,13 @@ async def _known_language(rows: Rows, language: str) -> str:
     return row["language"]
 
 
-def _copy_row(ingested: IngestedFile, chunk: NewChunk) -> Sequence[object]:
+def _copy_row(file_id: UUID, generation: int, chunk: NewChunk, language: str) -> Sequence[object]:
     text_hash = chunk.text_hash
     first_page, last_page = chunk.pages or (None, None)
     return (
-        chunk_id(ingested.file_id, ingested.generation, chunk.index, text_hash),
-        ingested.file_id,
-        ingested.generation,
+        chunk_id(file_id, generation, chunk.index, text_hash),
+        file_id,
+        generation,
         chunk.index,
         chunk.text,
         text_hash,
@@ -112,7 +140,7 @@ def _copy_row(ingested: IngestedFile, chunk: NewChunk) -> Sequence[object]:
         chunk.context,
         chunk.context_tokens,
         Jsonb(chunk.metadata),
-        ingested.language,
+        language,
     )
 
 

@@ -184,16 +184,41 @@ async def get_text_key(rows: Rows, file_id: UUID) -> str | None:
     return None if row is None else row["active_text_key"]
 
 
-async def begin_ingest(rows: Rows, file_id: UUID, generation: int) -> File | None:
-    """Mark as `ingesting`; None where the generation is deleted, superseded or past this step."""
-    return await _one(rows, "begin_ingest", file_id=file_id, generation=generation)
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One attempt at reading a generation of a File; who begins another one takes its place."""
+
+    file: File
+    attempt: int
+
+
+async def begin_ingest(rows: Rows, file_id: UUID, generation: int) -> Reading | None:
+    """Mark as `ingesting`; None where the generation is deleted, superseded or past this step.
+
+    What an attempt before recorded early is deleted.
+    """
+    which = {"file_id": file_id, "generation": generation}
+    row = await (await rows.execute(statement("begin_ingest"), which)).fetchone()
+    if row is None:
+        return None
+    if row["left_behind"]:
+        await rows.execute(statement("delete_early_chunks"), which)
+    return Reading(_file(row), row["ingest_attempt"])
 
 
 async def fail_file(rows: Rows, file_id: UUID, generation: int, failure: Failure) -> File | None:
-    """Mark an unfinished generation as failed; None where it is settled or superseded."""
-    return await _one(
-        rows, "fail_file", file_id=file_id, generation=generation, code=failure.code, message=failure.message
-    )
+    """Mark an unfinished generation as failed; None where it is settled or superseded.
+
+    The Chunks of one that was not read to its end are deleted.
+    """
+    which = {"file_id": file_id, "generation": generation}
+    how = {"code": failure.code, "message": failure.message}
+    row = await (await rows.execute(statement("fail_file"), {**which, **how})).fetchone()
+    if row is None:
+        return None
+    if row["left_behind"]:
+        await rows.execute(statement("delete_early_chunks"), which)
+    return _file(row)
 
 
 async def revive_file(rows: Rows, file_id: UUID, generation: int, status: FileStatus) -> File | None:

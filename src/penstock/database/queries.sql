@@ -141,17 +141,38 @@ delete from unclaimed_objects where object_key = any(%(keys)s);
 select active_text_key from files where file_id = %(file_id)s;
 
 -- name: begin_ingest
--- Mark a File as being read. No row: deleted, superseded, or past this step.
+-- Mark a File as being read; what an earlier attempt recorded is counted no more. No row: deleted, superseded, or past
+-- this step. Locks as a deletion does: an Embedder that records early Chunks of this File ends first.
+with before as (
+    select file_id, chunk_count from files
+    where file_id = %(file_id)s and generation = %(generation)s and status in ('queued', 'ingesting')
+    for update
+)
 update files
-set status = 'ingesting', updated_at = clock_timestamp()
-where file_id = %(file_id)s and generation = %(generation)s and status in ('queued', 'ingesting')
-returning *;
+set status = 'ingesting', ingest_attempt = ingest_attempt + 1, chunk_count = 0, embedded_count = 0,
+    announced_index = -1, updated_at = clock_timestamp()
+from before
+where files.file_id = before.file_id
+returning files.*, before.chunk_count as left_behind;
+
+-- name: delete_early_chunks
+-- What was recorded of a generation before its reading ended early.
+delete from chunks where file_id = %(file_id)s and generation = %(generation)s;
 
 -- name: lock_ingesting_file
--- Make sure that nobody else finishes, supersedes or deletes this generation before we commit.
+-- Make sure that nobody else begins, finishes, supersedes or deletes this generation before we commit.
 select 1 from files
-where file_id = %(file_id)s and generation = %(generation)s and status = 'ingesting'
+where file_id = %(file_id)s and generation = %(generation)s and status = 'ingesting' and ingest_attempt = %(attempt)s
 for no key update;
+
+-- name: count_early_chunks
+-- So many more Chunks are recorded while the rest is being read; they may be embedded.
+update files set chunk_count = chunk_count + %(chunks)s, updated_at = clock_timestamp() where file_id = %(file_id)s;
+
+-- name: correct_language
+-- The whole text turned out to be in another language than its beginning.
+update chunks set language = %(language)s
+where file_id = %(file_id)s and generation = %(generation)s and language <> %(language)s;
 
 -- name: copy_chunks
 -- The Chunks of one generation, streamed.
@@ -166,10 +187,10 @@ with claimed as (
 )
 update files
 set status = 'embedding', media_type = %(media_type)s, language = %(language)s, sha256 = coalesce(sha256, %(sha256)s),
-    page_count = %(page_count)s, chunk_count = %(chunk_count)s, embedded_count = 0, token_count = %(token_count)s,
+    page_count = %(page_count)s, chunk_count = %(chunk_count)s, token_count = %(token_count)s,
     coverage = %(coverage)s, unread_pages = %(unread_pages)s, updated_at = clock_timestamp(),
     text_key = claimed.object_key,
-    announced_at = null, announced_index = -1, turn = penstock_embedding_turn(owner, batch)
+    announced_at = null, turn = penstock_embedding_turn(owner, batch)
 from claimed
 where file_id = %(file_id)s and generation = %(generation)s
 returning file_id;
@@ -207,7 +228,7 @@ with asked as materialized (
 select asked.chunk_id, asked.index, asked.context, asked.text, asked.token_count,
        exists (select from embeddings e where e.model_id = %(model_id)s and e.text_hash = asked.text_hash) as known
 from files join asked using (file_id, generation)
-where files.file_id = %(file_id)s and files.generation = %(generation)s and files.status = 'embedding'
+where files.file_id = %(file_id)s and files.generation = %(generation)s and files.status in ('ingesting', 'embedding')
   and not exists (select from embeddings e where e.chunk_id = asked.chunk_id and e.model_id = %(model_id)s)
 order by asked.index;
 
@@ -225,27 +246,39 @@ select penstock_record_vectors(%(file_id)s, %(generation)s, %(model_id)s, %(chun
 select penstock_settle(%(file_id)s, %(generation)s, 0) as complete;
 
 -- name: fail_file
--- Give up on a generation, unless it is settled or superseded.
+-- Give up on a generation, unless it is settled or superseded. Of one that was not read to its end nothing counts.
+-- Locks as a deletion does: an Embedder that records Chunks of this File ends first.
+with before as (
+    select file_id, case when status <> 'embedding' then chunk_count else 0 end as left_behind from files
+    where file_id = %(file_id)s and generation = %(generation)s and status in ('queued', 'ingesting', 'embedding')
+    for update
+)
 update files
 set status = 'failed', error_code = %(code)s, error_message = %(message)s, settled_at = clock_timestamp(),
-    updated_at = clock_timestamp()
-where file_id = %(file_id)s and generation = %(generation)s and status in ('queued', 'ingesting', 'embedding')
-returning *;
+    updated_at = clock_timestamp(), chunk_count = case when status = 'embedding' then chunk_count else 0 end,
+    embedded_count = case when status = 'embedding' then embedded_count else 0 end
+from before
+where files.file_id = before.file_id
+returning files.*, before.left_behind;
 
 -- name: revive_file
--- A dead letter of this generation is to be replayed: the File waits again, at the step it failed in.
+-- A dead letter of this generation is to be replayed: the File waits again, at the step it failed in; one without Chunks
+-- at the first, as it was given up for one of them while it was being read.
 update files
-set status = %(status)s, error_code = null, error_message = null, settled_at = null, updated_at = clock_timestamp(),
+set status = case when chunk_count > 0 then %(status)s else 'queued' end,
+    error_code = null, error_message = null, settled_at = null, updated_at = clock_timestamp(),
     announced_at = null, announced_index = -1,
-    turn = case %(status)s when 'embedding' then penstock_embedding_turn(owner, batch)
-                           else penstock_ingest_turn(owner, batch) end
+    turn = case when chunk_count > 0 and %(status)s = 'embedding' then penstock_embedding_turn(owner, batch)
+                else penstock_ingest_turn(owner, batch) end
 where file_id = %(file_id)s and generation = %(generation)s and status = 'failed'
 returning *;
 
 -- name: anything_waits
 -- Whether any File waits for its turn, by queue: whether the statements that take the turns would find one.
 select exists (select from files where announced_at is null and status in ('queued', 'ingesting')) as to_be_ingested,
-       exists (select from files where announced_at is null and status = 'embedding') as to_be_embedded;
+       exists (select from files where announced_at is null and status = 'embedding')
+       or exists (select from files where status = 'ingesting' and chunk_count - 1 - announced_index >= 64)
+           as to_be_embedded;
 
 -- name: take_ingest_turns
 -- Files to be ingested: those whose turn it is and, where these are not all, the ones handed in last: a single file need
@@ -276,31 +309,43 @@ order by in_turn desc, case when in_turn then turn end, case when in_turn then c
 
 -- name: wait_to_be_embedded
 -- Files whose turn it is to be embedded, first come first, and the one handed in last. Locked until they are announced.
+-- Those still being read have no place in the line yet, and one message more: they stand where the line is now.
 with in_turn as (
-    select file_id, generation, announced_index, chunk_count, turn, false as newest from files
+    select file_id, generation, announced_index, chunk_count, turn, false as newest, false as early from files
     where announced_at is null and status = 'embedding'
     order by turn, created_at
     limit %(limit)s
     for no key update skip locked
 ), newest as (
-    select file_id, generation, announced_index, chunk_count, turn, true as newest from files
+    select file_id, generation, announced_index, chunk_count, turn, true as newest, false as early from files
     where announced_at is null and status = 'embedding'
     order by created_at desc
     limit 1
     for no key update skip locked
+), early as (
+    select file_id, generation, announced_index, chunk_count,
+           (select reached from queue_turns where queue = 'embedding-queue') as turn, false as newest, true as early
+    from files
+    where status = 'ingesting' and chunk_count - 1 - announced_index >= 64
+    order by created_at
+    limit %(limit)s
+    for no key update skip locked
 )
-select * from in_turn union all select * from newest;
+select * from in_turn union all select * from newest union all select * from early;
 
 -- name: announce_chunks
 -- What of each File was put on the queue; the turn of the others comes with the turns that these took.
 with done as (
     update files
-    set announced_index = greatest(files.announced_index, given.announced_index), turn = given.turn,
-        announced_at = case when given.all_announced then clock_timestamp() end
+    set announced_index = greatest(files.announced_index, given.announced_index),
+        turn = case when files.status = 'embedding' then given.turn else files.turn end,
+        announced_at = case when files.status = 'ingesting' then files.announced_at
+                            when given.all_announced then clock_timestamp() end
     from unnest(%(file_ids)s::uuid[], %(generations)s::bigint[], %(announced)s::int[], %(turns)s::float[],
                 %(all_announced)s::bool[])
         as given (file_id, generation, announced_index, turn, all_announced)
-    where files.file_id = given.file_id and files.generation = given.generation and files.status = 'embedding'
+    where files.file_id = given.file_id and files.generation = given.generation
+      and files.status in ('ingesting', 'embedding')
 )
 update queue_turns set reached = greatest(reached, %(reached)s) where queue = 'embedding-queue';
 
@@ -328,7 +373,8 @@ from files where announced_at is null and status in ('queued', 'ingesting')
 union all
 select 'embedding-queue', coalesce(sum(ceil((chunk_count - 1 - announced_index) / 64.0)), 0)::bigint,
        extract(epoch from clock_timestamp() - min(created_at))::float
-from files where announced_at is null and status = 'embedding';
+from files where announced_at is null and status = 'embedding'
+              or status = 'ingesting' and chunk_count - 1 - announced_index >= 64;
 
 -- name: commit_without_waiting
 -- This transaction commits before the disk has it; the next on the connection waits again.

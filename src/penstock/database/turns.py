@@ -23,6 +23,8 @@ class WaitingFile:
     turn: float
     newest: bool
     """Whether it is looked at because it was handed in last, not because of its turn."""
+    early: bool = False
+    """Whether it is still being read: more Chunks come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from penstock.models import NewChunk, Value
 from penstock.parsing.containment import MEBIBYTE, contain
 from penstock.parsing.coverage import Coverage
 from penstock.parsing.frames import (
+    EARLY_CHUNKS,
     MAX_BATCH_CHARACTERS,
     MAX_BATCH_CHUNKS,
     MAX_MESSAGE_CHARACTERS,
@@ -69,10 +70,11 @@ def main(*, detect: Detect | None = None, read: Read | None = None) -> None:
             blocks = read(Path(request.path), media_type, coverage)
             document = _Document(blocks, coverage, limit=setup.max_text_mb * MEBIBYTE)
             with (folder / TEXT_NAME).open("wb", buffering=WRITE_BUFFER_BYTES) as file:
-                for chunks in _batches(
-                    document.chunks(chunker, file, title=title_of(request.name), pages_apart=_pages_apart(media_type))
-                ):
-                    _send(answers, MadeChunks(chunks=chunks))
+                chunks = document.chunks(
+                    chunker, file, title=title_of(request.name), pages_apart=_pages_apart(media_type)
+                )
+                for made in _made(chunks, file, language_so_far=partial(tell_language, folder / TEXT_NAME)):
+                    _send(answers, made)
             _send(answers, document.finished(media_type, language=tell_language(folder / TEXT_NAME)))
 
 
@@ -199,6 +201,18 @@ class _Document:
             if block.page is not None:
                 self._page_count = max(self._page_count or 0, block.page)
             yield block
+
+
+def _made(chunks: Iterable[NewChunk], text: BinaryIO, *, language_so_far: Callable[[], str]) -> Iterator[MadeChunks]:
+    """The Chunks in frames; one of them tells the language where more are made than a short file has."""
+    made = 0
+    for batch in _batches(chunks):
+        was_short, made = made < EARLY_CHUNKS, made + len(batch)
+        if was_short and made >= EARLY_CHUNKS:
+            text.flush()
+            yield MadeChunks(chunks=batch, language=language_so_far())
+        else:
+            yield MadeChunks(chunks=batch)
 
 
 def _batches(chunks: Iterable[NewChunk]) -> Iterator[list[NewChunk]]:

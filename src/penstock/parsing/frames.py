@@ -27,6 +27,10 @@ TEXT_NAME = "extracted-text"
 MAX_MESSAGE_CHARACTERS = 2000
 LENGTH = struct.Struct(">I")
 
+EARLY_CHUNKS = 128
+"""A file with so many Chunks and more to come is long: the first ones need not wait for the last."""
+
+Language = Annotated[str, Field(pattern=r"^[a-z_]{1,63}$")]
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 """Fits the database's integer."""
 
@@ -58,6 +62,9 @@ class Ready(Value):
 class MadeChunks(Value):
     kind: Literal["chunks"] = "chunks"
     chunks: list[NewChunk]
+    language: Language | None = Field(
+        default=None, description="Of the text so far; once, when `EARLY_CHUNKS` are made."
+    )
 
 
 class Recognising(Value):
@@ -72,7 +79,7 @@ class Finished(Value):
 
     kind: Literal["finished"] = "finished"
     media_type: str = Field(max_length=255)
-    language: str = Field(pattern=r"^[a-z_]{1,63}$")
+    language: Language
     page_count: Count | None
     character_count: Count
     token_count: Count

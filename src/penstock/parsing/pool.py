@@ -225,6 +225,8 @@ class Parse:
         self._memory_over: int | None = None
         self._chunk_count = 0
         self._result: ParsedFile | None = None
+        self.language: str | None = None
+        """Of the text so far, once `EARLY_CHUNKS` are made: that of a shorter file is in the result only."""
         self.child_is_sound = False
         """Whether the child has answered to the end and may read another file."""
 
@@ -250,8 +252,9 @@ class Parse:
         """
         while True:
             match await self._next_answer():
-                case MadeChunks(chunks=chunks):
+                case MadeChunks(chunks=chunks, language=language):
                     self._check_order(chunks)
+                    self.language = self.language or language
                     self._chunk_count += len(chunks)
                     yield chunks
                 case Recognising(page=page):

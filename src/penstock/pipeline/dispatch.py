@@ -117,7 +117,7 @@ async def _take_chunks(rows: Rows, free: int) -> list[EmbedRequest]:
     announced = [_announced(file, found[file.file_id], most=most) for file, most in shares.items()]
     reached = max((file.turn for file in shares if not file.newest), default=0.0)
     await turns.announce_chunks(rows, announced, reached=reached)
-    finished = [file for file in shares if not found[file.file_id] and file.announced_index < 0]
+    finished = [file for file in shares if not found[file.file_id] and file.announced_index < 0 and not file.early]
     for file in finished:
         await _settle(rows, file)
     if not finished:
@@ -142,13 +142,16 @@ def share(waiting: Sequence[WaitingFile], free: int) -> dict[WaitingFile, int]:
 
 
 def _messages_left(file: WaitingFile) -> int:
-    return max(1, -(-(file.chunk_count - 1 - file.announced_index) // MAX_CHUNKS_PER_MESSAGE))
+    left = file.chunk_count - 1 - file.announced_index
+    if file.early:  # what does not fill a message waits for what comes
+        return left // MAX_CHUNKS_PER_MESSAGE
+    return max(1, -(-left // MAX_CHUNKS_PER_MESSAGE))
 
 
 def _announced(file: WaitingFile, chunks: Sequence[tuple[UUID, int]], *, most: int) -> Announced:
     index = chunks[-1][1] if chunks else file.announced_index
     complete = len(chunks) < most * MAX_CHUNKS_PER_MESSAGE or index >= file.chunk_count - 1
-    return Announced(file, index=index, turn=file.turn + most, complete=complete)
+    return Announced(file, index=index, turn=file.turn + most, complete=complete and not file.early)
 
 
 def _messages(file: WaitingFile, chunk_ids: Sequence[UUID]) -> list[EmbedRequest]:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, closing
-from dataclasses import replace
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import SpooledTemporaryFile, TemporaryDirectory
+from tempfile import TemporaryDirectory
 
 import structlog
 
-from penstock.database.chunks import IngestedFile, record_chunks
+from penstock.database.chunks import IngestedFile, record_chunks, record_early_chunks
 from penstock.database.connection import Database
-from penstock.database.files import begin_ingest
+from penstock.database.files import Reading, begin_ingest
 from penstock.database.unclaimed import reserve_object
 from penstock.failpoints import reach
 from penstock.models import File, IngestRequest, NewChunk, page_ranges
 from penstock.objects import ObjectStore, StoredObject, text_key
+from penstock.parsing.frames import EARLY_CHUNKS
 from penstock.parsing.pool import ParsedFile, ParserPool
 from penstock.pipeline.claim import claiming
 from penstock.pipeline.dispatch import Dispatcher
@@ -26,8 +27,13 @@ from penstock.work_folders import wanting_room_in
 
 log = structlog.get_logger()
 
-SPOOL_BYTES = 8 * 1024 * 1024
-"""Chunks of a larger File wait on the disk, not in memory, for their transaction."""
+MOST_CHUNKS_HELD = 2048
+"""In memory. A long File's Chunks are recorded in parts, each twice as large as the one before up to this: the first
+soon, so that they are embedded while the rest is read, the others in few transactions."""
+
+
+class _TakenOver(Exception):
+    """The generation was deleted, superseded or begun by another Ingester while it was read."""
 
 
 async def ingest(
@@ -49,71 +55,97 @@ async def ingest(
     began = time.perf_counter()
     key = text_key(request.file_id, request.generation)
     async with database.transaction() as rows:
-        file = await begin_ingest(rows, request.file_id, request.generation)
-        if file is not None:
+        reading = await begin_ingest(rows, request.file_id, request.generation)
+        if reading is not None:
             await reserve_object(rows, key)
     reach("ingest.begun")
-    if file is None:
+    if reading is None:
         return
-    async with (
-        claiming(key, database=database, store=store),
-        _parsed(file, store=store, parser=parser, language=language, folder=folder, text_key=key) as (ingested, spool),
-    ):
-        await store.write_file(key, spool.text_path)
-        reach("ingest.text_stored")
-        async with database.transaction() as rows:
-            recorded = await record_chunks(rows, ingested, spool)
-        reach("ingest.chunks_recorded")
-    if not recorded:
+    recorder = _Recorder(reading, database, dispatcher, language=None if language == AUTO_LANGUAGE else language)
+    try:
+        async with (
+            claiming(key, database=database, store=store),
+            _parsed(recorder, store=store, parser=parser, folder=folder, text_key=key) as (ingested, text_path),
+        ):
+            await store.write_file(key, text_path)
+            reach("ingest.text_stored")
+            await recorder.record_rest(ingested)
+    except _TakenOver:
         return
     dispatcher.wake()
-    _report(file, ingested, seconds=time.perf_counter() - began)
+    _report(reading.file, ingested, seconds=time.perf_counter() - began)
 
 
 @asynccontextmanager
 async def _parsed(
-    file: File, *, store: ObjectStore, parser: ParserPool, language: str, folder: Path, text_key: str
-) -> AsyncGenerator[tuple[IngestedFile, _Spool]]:
-    """The File's Chunks and what else parsing found out, in a folder that goes with the block."""
+    recorder: _Recorder, *, store: ObjectStore, parser: ParserPool, folder: Path, text_key: str
+) -> AsyncGenerator[tuple[IngestedFile, Path]]:
+    """What parsing found out, and the text, in a folder that goes with the block. The first Chunks of a long File are
+    recorded by then.
+    """
+    file = recorder.reading.file
     with wanting_room_in(folder), TemporaryDirectory(prefix="ingest-", dir=folder) as work:
-        source = Path(work) / "object"
+        source, text_path = Path(work) / "object", Path(work) / "text"
         stored = await store.read_to(file.object_key, source)
-        with closing(_Spool(Path(work) / "text")) as spool:
-            async with parser.parse(source, name=file.name, text_path=spool.text_path) as parse:
-                async for chunks in parse.batches():
-                    spool.append(chunks)
-            _report_losses(file, parse.result)
-            ingested = _ingested(file, stored, parse.result, text_key)
-            yield ingested if language == AUTO_LANGUAGE else replace(ingested, language=language), spool
+        async with parser.parse(source, name=file.name, text_path=text_path) as parse:
+            async for chunks in parse.batches():
+                await recorder.add(chunks, language_so_far=parse.language)
+        _report_losses(file, parse.result)
+        yield _ingested(recorder, stored, parse.result, text_key), text_path
 
 
-class _Spool:
-    """Chunks between the parser and their transaction, which must not be open while the parser works."""
+@dataclass(slots=True)
+class _Recorder:
+    """Chunks between the parser and the database, which gets them in parts where there are many."""
 
-    def __init__(self, text_path: Path) -> None:
-        self.text_path = text_path
-        self._file = SpooledTemporaryFile[str](  # `closing` closes it
-            max_size=SPOOL_BYTES, mode="w+", dir=str(text_path.parent)
-        )
+    reading: Reading
+    database: Database
+    dispatcher: Dispatcher
+    language: str | None
+    """Of all Files; None where each has that of its text."""
+    recorded: int = 0
+    held: list[NewChunk] = field(default_factory=list[NewChunk])
+    part: int = EARLY_CHUNKS
 
-    def append(self, chunks: list[NewChunk]) -> None:
-        self._file.writelines(f"{chunk.model_dump_json()}\n" for chunk in chunks)
+    async def add(self, chunks: list[NewChunk], *, language_so_far: str | None) -> None:
+        """Hold `chunks`, and record what is held where that is enough. Raises `_TakenOver`.
 
-    def __iter__(self) -> Iterator[NewChunk]:
-        self._file.seek(0)
-        return (NewChunk.model_validate_json(line) for line in self._file)
+        The last ones are always held: when the File is read it waits for their vectors, and these complete it.
+        """
+        language = self.language or language_so_far
+        if language is not None and len(self.held) >= self.part:
+            await self._record(language)
+        self.held.extend(chunks)
 
-    def close(self) -> None:
-        self._file.close()
+    async def _record(self, language: str) -> None:
+        async with self.database.transaction() as rows:
+            recorded = await record_early_chunks(rows, self.reading, self.held, language=language)
+        reach("ingest.early_chunks_recorded")
+        if not recorded:
+            raise _TakenOver
+        self.dispatcher.wake()
+        self.recorded += len(self.held)
+        self.held = []
+        self.part = min(2 * self.part, MOST_CHUNKS_HELD)
+
+    async def record_rest(self, ingested: IngestedFile) -> None:
+        """The File is read to its end, and waits for its vectors. Raises `_TakenOver`."""
+        async with self.database.transaction() as rows:
+            recorded = await record_chunks(rows, ingested, self.held, early=self.recorded)
+        reach("ingest.chunks_recorded")
+        if not recorded:
+            raise _TakenOver
 
 
-def _ingested(file: File, stored: StoredObject, parsed: ParsedFile, text_key: str) -> IngestedFile:
+def _ingested(recorder: _Recorder, stored: StoredObject, parsed: ParsedFile, text_key: str) -> IngestedFile:
+    file = recorder.reading.file
     return IngestedFile(
         file_id=file.file_id,
         generation=file.generation,
+        attempt=recorder.reading.attempt,
         media_type=parsed.media_type,
         sha256=stored.sha256,
-        language=parsed.language,
+        language=recorder.language or parsed.language,
         page_count=parsed.page_count,
         chunk_count=parsed.chunk_count,
         token_count=parsed.token_count,
