@@ -17,7 +17,7 @@ demo: .venv/installed  ## hand in the example documents and search them
 check: lint types contracts fast  ## lint, types, import contracts, fast tests
 
 test: .venv/installed distribution-redis programs-to-compare language-data lint types contracts  ## all of it: what CI runs
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile  # much of it is waiting for processes
 
 lint: .venv/installed
 	$(BIN)/ruff check $(CODE)

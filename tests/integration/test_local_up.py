@@ -21,6 +21,7 @@ from real_servers import redis_command, wait_until
 
 from penstock.errors import AlreadyRunning, DataFolderError, ModelUnavailable, PortTaken
 from penstock.local.data_folder import find_data_folder, is_locked, make_data_folder
+from penstock.local.postgres import prepare_postgres
 from penstock.local.run_state import RunState, read_state
 
 pytestmark = pytest.mark.slow
@@ -363,7 +364,8 @@ def test_supervisor_does_not_load_what_only_its_parts_need() -> None:
 
 
 def _postgres_url(data: Path) -> str:
-    return f"postgresql://postgres@/penstock?host={data / 'postgres'}"
+    """Its sockets are not always in the data folder: their path must be short."""
+    return prepare_postgres(find_data_folder(data).postgres).url
 
 
 def _redis_url(data: Path) -> str:
