@@ -241,11 +241,48 @@ def _lose_messages(scene: Scene) -> None:
     time.sleep(6)  # what was lost is looked for every five seconds
 
 
+def _stop_in_work(scene: Scene) -> None:
+    """A Worker that holds more messages than it works on at once is asked to stop."""
+    for _, file_id in list(scene.ledger.alive())[:40]:
+        scene.client.reingest(file_id)
+    part = scene.busy_worker(scene.workers(scene.chance.choice(("ingester", "embedder"))))
+    pid = scene.site.pid(part)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+        scene.site.await_restart(part, pid)
+
+
+def _read_long(scene: Scene) -> None:
+    """A File so long that its first Chunks are recorded while the rest is read."""
+    sentence = (
+        "The valve of pump {n} in the northern hall is opened by hand, and closed when the gauge shows two bars. "
+    )
+    text = "\n\n".join(sentence.format(n=n) * 10 for n in range(600))
+    file_id = scene.client.hand_in(f"long-{scene.chance.random()}.txt", text.encode(), uuid4())
+    deadline = time.monotonic() + SUPPLY_SECONDS
+    unread = "select 1 from files where file_id = %s and status in ('queued', 'ingesting')"
+    while scene.site.rows(unread, file_id) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    scene.client.delete(file_id)
+
+
+def _crash_parsers(scene: Scene) -> None:
+    """A parser that dies of its file: the file is tried again, a little later."""
+    _read_often(scene)
+    kill_child("penstock.parsing.child")(scene)
+
+
 SUPPLIES: Mapping[str, Callable[[Scene], None]] = MappingProxyType(
-    {"recover.files_wait_again": _lose_messages, "claim.reservation_extended": _upload_slowly}
+    {
+        "recover.files_wait_again": _lose_messages,
+        "claim.reservation_extended": _upload_slowly,
+        "ingest.early_chunks_recorded": _read_long,
+        "queue.all_given_back": _stop_in_work,
+        "queue.message_given_back": _crash_parsers,
+    }
 )
 """What brings a point about that is not on the way of a File that comes, fails, is tried again and goes."""
-SLOW_POINTS = {"claim.reservation_extended": 90.0}
+SLOW_POINTS = {"claim.reservation_extended": 90.0, "queue.all_given_back": 60.0}
 """How long it may take to bring a point about, in seconds. Once in a run is enough for these."""
 
 
