@@ -39,7 +39,8 @@ from roles import (
 from penstock.embedding import open_engine
 from penstock.settings import load_settings
 
-ENGINE = {"PENSTOCK_EMBEDDING_MODEL": "fake://384"}
+ENGINE = {"PENSTOCK_EMBEDDING_MODEL": "fake://384", "PENSTOCK_CHUNKING_MAX_TOKENS": "254"}
+"""Chunks as the default model takes them."""
 PATIENCE_SECONDS = 180.0
 UPLOADS_AT_ONCE = 4
 

@@ -1,7 +1,7 @@
 -- What an Embedder records, in one statement; and no row is checked for what its locks have made sure of.
 
 -- Who records Chunks or vectors holds a lock on the File's row meanwhile, and who deletes the File or Chunks of it
--- takes the row away from that lock first. So the foreign keys never found anything, at half of what it took to record
+-- takes the row away from that lock first. So the foreign keys never found anything, at a third of what it took to record
 -- a vector. What is deleted takes along what belongs to it by these triggers, row by row: a transition table would hold
 -- the text of a whole long File.
 alter table embeddings drop constraint embeddings_chunk_id_fkey, drop constraint embeddings_model_id_fkey;
