@@ -100,6 +100,18 @@ async def test_who_comes_while_it_is_deleted_waits_and_records_nothing(
         assert await file.numbers() == (left, 0, 0)
 
 
+async def test_who_is_overtaken_in_the_middle_leaves_nothing(migrated_url: str) -> None:
+    """Another generation is begun, and completed, between the look at the File and the count of its vectors."""
+    async with stored_file(migrated_url, texts=["one", "two"]) as file:
+        await file.beside.execute("update files set generation = 2")
+        recording = asyncio.create_task(file.record())
+        await file.until_somebody_waits()
+        await file.beside.execute("delete from chunks where generation < 2")
+        await file.beside.commit()
+        assert not await recording
+        assert await file.numbers() == (0, 0, 0)
+
+
 @pytest.mark.parametrize("by_whom", ["delete from files", "delete from chunks"])
 async def test_what_is_deleted_takes_its_vectors_along(migrated_url: str, by_whom: str) -> None:
     async with stored_file(migrated_url, texts=["one", "two"]) as file:

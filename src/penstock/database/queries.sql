@@ -243,7 +243,7 @@ select penstock_record_vectors(%(file_id)s, %(generation)s, %(model_id)s, %(chun
 
 -- name: settle
 -- Make a File complete of which every Chunk has its vector; whether it is now.
-select penstock_settle(%(file_id)s, %(generation)s, 0) as complete;
+select coalesce(penstock_settle(%(file_id)s, %(generation)s, 0), false) as complete;
 
 -- name: fail_file
 -- Give up on a generation, unless it is settled or superseded. Of one that was not read to its end nothing counts.

@@ -1,9 +1,10 @@
 -- What an Embedder records, in one statement; and no row is checked for what its locks have made sure of.
 
--- Who records Chunks or vectors holds a lock on the File's row meanwhile, and who deletes the File or Chunks of it
--- takes the row away from that lock first. So the foreign keys never found anything, at a third of what it took to record
--- a vector. What is deleted takes along what belongs to it by these triggers, row by row: a transition table would hold
--- the text of a whole long File.
+-- Who records Chunks or vectors holds a lock on the File's row meanwhile, and who deletes the File or Chunks of the
+-- generation that it waits for takes the row away from that lock first; who records vectors for an older one finds out
+-- before the end. So the foreign keys never found anything, at a third of what it took to record a vector. What is deleted
+-- takes along what belongs to it by these triggers, row by row: a transition table would hold the text of a whole long
+-- File.
 alter table embeddings drop constraint embeddings_chunk_id_fkey, drop constraint embeddings_model_id_fkey;
 alter table chunks drop constraint chunks_file_id_fkey;
 
@@ -24,8 +25,9 @@ create trigger chunks_of_deleted_files after delete on files
     for each row execute function penstock_delete_chunks();
 
 -- Count `fresh` new vectors of a generation; true where it has all of them, and search sees it from here on and no
--- other: the text of the one before is the sweep's. The first update locks the row, so that of two last messages the
--- second sees what the first has counted. While a File is being read it is not ready, however many there are.
+-- other: the text of the one before is the sweep's. Null where the generation waits for no vectors any more. The first
+-- update locks the row, so that of two last messages the second sees what the first has counted. While a File is being
+-- read it is not ready, however many there are.
 create function penstock_settle(of_file uuid, of_generation bigint, fresh integer) returns boolean
     language plpgsql as $$
 declare
@@ -35,7 +37,7 @@ begin
     where file_id = of_file and generation = of_generation and status in ('ingesting', 'embedding')
     returning status = 'embedding' and embedded_count >= chunk_count into ready;
     if ready is not true then
-        return false;
+        return ready;
     end if;
     insert into unclaimed_objects (object_key, due_at)
     select active_text_key, clock_timestamp() from files
@@ -49,8 +51,9 @@ begin
     return true;
 end $$;
 
--- Whether Chunks of a generation may be given vectors. Nobody deletes them from here to the end of the transaction:
--- each of the statements that follow sees all that was deleted before.
+-- Whether Chunks of a generation may be given vectors. Each of the statements that follow sees all that was deleted
+-- before, and from here to the end of the transaction nobody deletes them but who has begun another generation, and
+-- completed it: `penstock_settle` waits for that, and returns null.
 create function penstock_keep_chunks(of_file uuid, of_generation bigint) returns boolean
     language plpgsql as $$
 begin
@@ -67,18 +70,26 @@ create function penstock_record_vectors(
 ) returns boolean
     language plpgsql as $$
 declare
-    fresh integer;
+    fresh uuid[];
+    complete boolean;
 begin
     if not penstock_keep_chunks(of_file, of_generation) then
         return false;
     end if;
-    insert into embeddings (chunk_id, model_id, text_hash, embedding)
-    select c.chunk_id, of_model, c.text_hash, given.embedding
-    from unnest(of_chunks, vectors) as given (chunk_id, embedding)
-    join chunks c using (chunk_id)
-    on conflict do nothing;
-    get diagnostics fresh = row_count;
-    return penstock_settle(of_file, of_generation, fresh);
+    with recorded as (
+        insert into embeddings (chunk_id, model_id, text_hash, embedding)
+        select c.chunk_id, of_model, c.text_hash, given.embedding
+        from unnest(of_chunks, vectors) as given (chunk_id, embedding)
+        join chunks c using (chunk_id)
+        on conflict do nothing
+        returning chunk_id
+    )
+    select coalesce(array_agg(chunk_id), '{}') from recorded into fresh;
+    complete := penstock_settle(of_file, of_generation, cardinality(fresh));
+    if complete is null then
+        delete from embeddings where model_id = of_model and chunk_id = any(fresh);
+    end if;
+    return coalesce(complete, false);
 end $$;
 
 -- Give Chunks the vectors that equal texts have, and settle the File. Which got one, and whether it is complete now.
@@ -107,4 +118,9 @@ begin
     )
     select coalesce(array_agg(chunk_id), '{}') from fresh into reused;
     complete := penstock_settle(of_file, of_generation, cardinality(reused));
+    if complete is null then
+        delete from embeddings where model_id = of_model and chunk_id = any(reused);
+        reused := '{}';
+        complete := false;
+    end if;
 end $$;
