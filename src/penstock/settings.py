@@ -153,7 +153,7 @@ class SearchSettings(Group):
         pattern=r"^[a-z_]+$",
         description="Text search configuration of PostgreSQL, such as german; auto: each File's, from its text.",
     )
-    ef_search: int = Field(default=100, ge=1, le=1000, description="Width of the HNSW search; more finds more, slower.")
+    ef_search: int = Field(default=200, ge=1, le=1000, description="Width of the HNSW search; more finds more, slower.")
 
 
 class LogSettings(Group):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 FORGOTTEN_SECONDS = 1.0
 """Who has not ended so long after it was cancelled is cancelled again."""
@@ -22,6 +25,16 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
         yield
     finally:
         await cancel(task)
+
+
+async def together(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
+    """Do both at the same time. Where one raises, the other is cancelled and waited for; then the error raises here."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            one, other = group.create_task(first), group.create_task(second)
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
+    return one.result(), other.result()
 
 
 async def cancel(task: asyncio.Task[None]) -> None:

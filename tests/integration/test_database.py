@@ -138,7 +138,7 @@ async def test_a_model_has_one_id_and_one_index_of_its_own(migrated_url: str) ->
         definitions = sorted([row["indexdef"] async for row in found])
     await database.close()
     assert len(definitions) == 2
-    assert "vector(16)" in definitions[1] or "vector(16)" in definitions[0]
+    assert "halfvec(16)" in definitions[1] or "halfvec(16)" in definitions[0]
 
 
 async def test_a_language_that_the_database_does_not_know_is_named_at_start(migrated_url: str, redis_url: str) -> None:

@@ -34,6 +34,8 @@ READ_ONLY = {
     "embed._waiting": "a query",
     "search.search": "a query",
     "search.search_text": "a query",
+    "search._nearest": "a query",
+    "search._best_matching": "a query",
 }
 """Functions whose transactions or calls write nothing, by module and name, with the reason."""
 

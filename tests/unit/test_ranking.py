@@ -11,7 +11,7 @@ from penstock.database.search import Evidence, Terms
 from penstock.pipeline.ranking import bm25, fuse
 
 FILE, OTHER = UUID(int=100), UUID(int=200)
-TERMS = Terms(weights={"english": {"gate": 2.0, "intak": 3.0, "fast": 1.0}}, match="", mean_length=100)
+TERMS = Terms(weights={"english": {"gate": 2.0, "intak": 3.0, "fast": 1.0}}, mean_length=100)
 
 
 def chunk(

@@ -8,7 +8,8 @@ from contextlib import suppress
 import pytest
 
 from penstock import tasks
-from penstock.tasks import beside
+from penstock.errors import ServiceUnavailable
+from penstock.tasks import beside, together
 
 
 async def test_the_work_ends_with_the_block() -> None:
@@ -48,3 +49,33 @@ async def test_what_the_work_raised_raises_when_the_block_ends() -> None:
     with pytest.raises(ValueError, match="of the work"):
         async with beside(work()):
             await asyncio.sleep(0)
+
+
+async def test_two_works_go_on_at_the_same_time() -> None:
+    first, second = asyncio.Event(), asyncio.Event()
+
+    async def work(mine: asyncio.Event, other: asyncio.Event, result: str) -> str:
+        mine.set()
+        await other.wait()
+        return result
+
+    async with asyncio.timeout(10):
+        assert await together(work(first, second, "a"), work(second, first, "b")) == ("a", "b")
+
+
+async def test_where_one_of_two_fails_the_other_ends_and_the_error_comes_through() -> None:
+    ended = asyncio.Event()
+
+    async def waits() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def fails() -> None:
+        raise ServiceUnavailable("away")
+
+    async with asyncio.timeout(10):
+        with pytest.raises(ServiceUnavailable, match="away"):
+            await together(waits(), fails())
+    assert ended.is_set()

@@ -30,10 +30,11 @@ async def register_model(rows: Rows, *, name: str, revision: str, dimensions: in
     model_id: int = row["model_id"]
     await rows.execute(
         sql.SQL(
-            "create index if not exists {index} on embeddings using hnsw ({vector} vector_ip_ops) where model_id = {id}"
+            "create index if not exists {index} on embeddings using hnsw ({vector} halfvec_ip_ops)"
+            " where model_id = {id}"
         ).format(
             index=sql.Identifier(f"embeddings_nearest_{model_id}"),
-            vector=vector_of(dimensions),
+            vector=indexed_vector_of(dimensions),
             id=sql.Literal(model_id),
         )
     )
@@ -41,8 +42,13 @@ async def register_model(rows: Rows, *, name: str, revision: str, dimensions: in
 
 
 def vector_of(dimensions: int) -> sql.Composable:
-    """The expression that the HNSW index of a model of so many dimensions is built on."""
+    """The vector of a model of so many dimensions, as it was recorded."""
     return sql.SQL("(embedding::vector({}))").format(sql.Literal(dimensions))
+
+
+def indexed_vector_of(dimensions: int) -> sql.Composable:
+    """The expression that the HNSW index of such a model is built on: half the memory, and so faster."""
+    return sql.SQL("(embedding::halfvec({}))").format(sql.Literal(dimensions))
 
 
 async def reuse_embeddings(

@@ -409,15 +409,19 @@ returning model_id;
 
 -- name: search_vectors
 -- The Chunks nearest to a vector by inner product, nearest first, of active generations that fit the filter.
--- {embedding} and {model_id} are those of the model's own HNSW index; a parameter would not match it.
-select e.chunk_id, -({embedding} <#> %(vector)s) as score
-from embeddings e
-join chunks c on c.chunk_id = e.chunk_id
-join files f on f.file_id = c.file_id and f.active_generation = c.generation
-where e.model_id = {model_id}
-  and {passes}
-order by {embedding} <#> %(vector)s
-limit %(limit)s;
+-- {indexed}, {near} and {model_id} are those of the model's own HNSW index; a parameter would not match it. The index
+-- has half precision: what it brings is put in order by the whole numbers.
+with near as materialized (
+    select e.chunk_id, e.embedding
+    from embeddings e
+    join chunks c on c.chunk_id = e.chunk_id
+    join files f on f.file_id = c.file_id and f.active_generation = c.generation
+    where e.model_id = {model_id}
+      and {passes}
+    order by {indexed} <#> {near}
+    limit %(limit)s
+)
+select chunk_id, -({embedding} <#> %(vector)s) as score from near order by score desc, chunk_id;
 
 -- name: search_vectors_exactly
 -- The same without the index: a filter that few Chunks pass may end the index's scan before they are found.
@@ -436,6 +440,8 @@ select chunk_id, score from fitting order by score desc, chunk_id limit %(limit)
 -- negative), and the corpus' mean Chunk length. Robertson and Zaragoza, The Probabilistic Relevance Framework
 -- (2009), section 3. A word has one weight in all languages: how many Chunks have it, each in its own language.
 -- Where it is a stop word it is in every Chunk of that language; so `the` weighs nothing in a table of numbers.
+-- Of more Chunks than can be counted in passing, how often the common lexemes occur is what ANALYZE found in a sample
+-- (autovacuum runs it), in each language by its share; the rest are rare enough to count.
 with asked as (
     select language, place, lexeme
     from (select language, place, penstock_lexemes(language, spelling) as lexemes
@@ -446,34 +452,48 @@ with asked as (
 ), lexemes as (
     select lexeme, ('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery as match
     from (select distinct lexeme from asked where lexeme is not null) known
-), counted as materialized (
-    select lexeme, match, language, df
-    from lexemes
-    cross join lateral (
-        select language, count(*)::float as df from chunks where text_search @@ match group by language
-    ) found
 ), recent as materialized (
     select language, token_count, chunk_count from files where status = 'complete' order by created_at desc limit 1000
-), size as (
-    select case when reltuples > 10000 then reltuples else (select count(*) from chunks) end::float as n,
-           (select coalesce(sum(token_count)::float / nullif(sum(chunk_count), 0), 1) from recent) as mean_length
-    from pg_class where oid = 'chunks'::regclass
 ), shares as (
     select language, sum(chunk_count)::float / nullif(sum(sum(chunk_count)) over (), 0) as share
     from recent group by language
+), size as materialized (
+    select many, coalesce(many, (select count(*) from chunks))::float as n,
+           (select coalesce(sum(token_count)::float / nullif(sum(chunk_count), 0), 1) from recent) as mean_length
+    from (select case when reltuples > %(counted_chunks)s then reltuples end as many
+          from pg_class where oid = 'chunks'::regclass) known
+), common as materialized (
+    select lexeme, frequency
+    from size
+    join pg_class on pg_class.oid = 'chunks'::regclass and size.many is not null
+    join pg_namespace on pg_namespace.oid = relnamespace
+    join pg_stats on schemaname = nspname and tablename = relname and attname = 'text_search' and not inherited
+    cross join lateral unnest(most_common_elems::text::text[], most_common_elem_freqs) as known (lexeme, frequency)
+    where lexeme in (select lexeme from lexemes)
+), counted as materialized (
+    select lexeme, language, df
+    from lexemes
+    cross join lateral (
+        select language, count(*)::float as df
+        from (select language from chunks where text_search @@ match limit %(counted_chunks)s) found
+        group by language
+    ) by_language
+    where lexeme not in (select lexeme from common)
 ), frequencies as (
-    select place, sum(df) as df, bool_or(found) as found
-    from (select place, language, bool_or(counted.df > 0) as found,
-                 max(case when lexeme is null then share * size.n else counted.df end) as df
-          from size cross join asked left join shares using (language) left join counted using (language, lexeme)
+    select place, sum(df) as df, bool_or(found) as found, bool_and(everywhere) as everywhere
+    from (select place, language, bool_or(coalesce(common.frequency, counted.df) > 0) as found,
+                 bool_and(asked.lexeme is not null) as everywhere,
+                 max(case when asked.lexeme is null then share * size.n
+                          else coalesce(common.frequency * share * size.n, counted.df) end) as df
+          from size cross join asked left join shares using (language) left join common using (lexeme)
+               left join counted using (language, lexeme)
           group by place, language) by_language
     group by place
 )
-select language, lexeme, match::text as match, size.mean_length,
-       max(ln(1 + greatest(0, size.n - frequencies.df + 0.5) / (frequencies.df + 0.5))) as weight
+select place, language, lexeme, match::text as match, size.mean_length, size.n, df, everywhere,
+       ln(1 + greatest(0, size.n - df + 0.5) / (df + 0.5)) as weight
 from size cross join asked join frequencies using (place) join lexemes using (lexeme)
-where frequencies.found
-group by language, lexeme, match::text, size.mean_length;
+where frequencies.found;
 
 -- name: require_phrases
 -- For every language the tsquery that a Chunk must satisfy to have all phrases and none of what is excluded.
@@ -507,17 +527,22 @@ cross join lateral unnest(word.lexemes) as lexemes (lexeme)
 join asked on asked.language = word.language and asked.lexeme = lexemes.lexeme
 group by word.place;
 
+-- name: occurrences
+-- How often Chunk c has t.match, a lexeme as tsquery: {occurrences} in the statements below. What PostgreSQL makes of
+-- one lexeme that occurs f times, each of weight 1, is the sum of 1/i^2 up to f, divided by that without end: this is
+-- the inverse. To take the lexemes apart with unnest costs ten times as much.
+round(1 / (1.64493406685 * (1 - nullif(ts_rank(array[1, 1, 1, 1]::real[], c.text_search, t.match), 0))) - 0.5);
+
 -- name: search_text
 -- The Chunks with the best BM25 score (k1 = 1.2, b = 0.75) of active generations that fit the filter.
 -- A lexeme counts in its own language only; a Chunk that has none in its language scores nothing and comes last.
 with terms as materialized (
-    select * from unnest(%(languages)s::text[], %(lexemes)s::text[], %(weights)s::float[])
-        as t (language, lexeme, weight)
+    select language, match::tsquery as match, weight
+    from unnest(%(languages)s::text[], %(matches)s::text[], %(weights)s::float[]) as t (language, match, weight)
 )
 select c.chunk_id, coalesce(
-       (select sum(t.weight * w.tf * 2.2 / (w.tf + 1.2 * (0.25 + 0.75 * c.token_count / %(mean_length)s)))
-        from (select lexeme, coalesce(cardinality(positions), 1)::float as tf from unnest(c.text_search)) w
-        join terms t using (lexeme) where t.language = c.language), 0) as score
+       (select sum(weight * tf * 2.2 / (tf + 1.2 * (0.25 + 0.75 * c.token_count / %(mean_length)s)))
+        from (select t.weight, {occurrences} as tf from terms t where t.language = c.language) said), 0) as score
 from chunks c
 join files f on f.file_id = c.file_id and f.active_generation = c.generation
 where c.text_search @@ %(match)s::tsquery
@@ -533,17 +558,15 @@ with around as (
     join chunks beside on beside.file_id = given.file_id and beside.generation = given.generation
         and beside.index between given.index - 1 and given.index + 1
     where given.chunk_id = any(%(chunk_ids)s)
+), terms as materialized (
+    select place, match::tsquery as match from unnest(%(matches)s::text[]) with ordinality as t (match, place)
 )
-select c.chunk_id, c.file_id, c.index, c.headings, c.language, c.token_count, words.found, words.often,
+select c.chunk_id, c.file_id, c.index, c.headings, c.language, c.token_count,
+       array(select coalesce({occurrences}, 0)::int from terms t order by place) as often,
        -({embedding} <#> %(vector)s) as similarity
 from around
 join chunks c using (chunk_id)
-join embeddings e on e.chunk_id = c.chunk_id and e.model_id = {model_id}
-cross join lateral (
-    select array_agg(lexeme) as found, array_agg(coalesce(cardinality(positions), 1)) as often
-    from unnest(c.text_search)
-    where lexeme = any(%(lexemes)s)
-) words;
+join embeddings e on e.chunk_id = c.chunk_id and e.model_id = {model_id};
 
 -- name: get_chunks
 -- Chunks by id, with the name of their File.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, LiteralString, cast
 from uuid import UUID
 
@@ -14,12 +14,15 @@ from psycopg.types.json import Jsonb
 
 from penstock.database.chunks import neighbour_fields, passage_fields
 from penstock.database.connection import Rows
-from penstock.database.embeddings import vector_of
+from penstock.database.embeddings import indexed_vector_of, vector_of
 from penstock.database.statements import statement
 from penstock.database.words import terms
 from penstock.models import Neighbour
 
 Vector = NDArray[np.float32]
+
+COUNTED_CHUNKS = 10_000
+"""Where there are no more, the Chunks that have a word are counted; of more, the database keeps statistics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,27 +80,45 @@ class ModelIndex:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryWord:
+    """A word of a text query that some Chunk has."""
+
+    spelling: str
+    lexemes: Mapping[str, str]
+    """By lexeme, in whatever language, the tsquery that a Chunk with it satisfies."""
+    chunks: float
+    """How many Chunks have it, about."""
+    weight: float
+    everywhere: bool = True
+    """Whether it is a stop word in no language."""
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """A text query, weighed by what the corpus holds."""
 
     weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
     """By language and lexeme: a Chunk is judged by those of its own language. Words that none has are left out."""
-    match: str = ""
-    """A tsquery that any of them satisfies."""
+    words: Sequence[QueryWord] = ()
+    """In the order of the query."""
     mean_length: float = 1.0
+    """Of a Chunk, in tokens."""
+    chunks: float = 0.0
+    """How many there are, about."""
 
     def parameters(self) -> dict[str, object]:
+        matches = self.matches
         return {
             "languages": [language for language, weights in self.weights.items() for _ in weights],
-            "lexemes": [lexeme for weights in self.weights.values() for lexeme in weights],
+            "matches": [matches[lexeme] for weights in self.weights.values() for lexeme in weights],
             "weights": [weight for weights in self.weights.values() for weight in weights.values()],
             "mean_length": self.mean_length,
         }
 
     @property
-    def lexemes(self) -> list[str]:
-        """In any language, each once."""
-        return list({lexeme: None for weights in self.weights.values() for lexeme in weights})
+    def matches(self) -> dict[str, str]:
+        """By lexeme in any language, each once, its tsquery."""
+        return {lexeme: match for word in self.words for lexeme, match in word.lexemes.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +173,20 @@ async def nearest(rows: Rows, vector: Vector, index: ModelIndex, which: Conditio
 
 async def weigh_terms(rows: Rows, query: str) -> Terms:
     """The lexemes of a query, in every language that the corpus holds, and their BM25 weights."""
-    found = await (await rows.execute(statement("weigh_terms"), {"words": terms(query)})).fetchall()
+    asked = terms(query)
+    parameters = {"words": asked, "counted_chunks": COUNTED_CHUNKS}
+    found = await (await rows.execute(statement("weigh_terms"), parameters)).fetchall()
     if not found:
         return Terms()
     weights: dict[str, dict[str, float]] = {}
-    for row in found:
-        weights.setdefault(row["language"], {})[row["lexeme"]] = row["weight"]
-    return Terms(
-        weights=weights,
-        match=" | ".join(dict.fromkeys(row["match"] for row in found)),
-        mean_length=found[0]["mean_length"],
-    )
+    words: dict[int, QueryWord] = {}
+    for row in sorted(found, key=lambda row: row["place"]):
+        of_language = weights.setdefault(row["language"], {})
+        of_language[row["lexeme"]] = max(row["weight"], of_language.get(row["lexeme"], 0.0))
+        word = QueryWord(asked[int(row["place"]) - 1], {}, row["df"], row["weight"], row["everywhere"])
+        known = words.setdefault(row["place"], word)
+        words[row["place"]] = replace(known, lexemes={**known.lexemes, row["lexeme"]: row["match"]})
+    return Terms(weights, tuple(words.values()), mean_length=found[0]["mean_length"], chunks=found[0]["n"])
 
 
 async def condition(rows: Rows, which: Filter, phrases: Sequence[str]) -> Condition:
@@ -195,12 +219,12 @@ async def text_search_languages(rows: Rows) -> list[str]:
     return [row["cfgname"] async for row in found]
 
 
-async def best_matching(rows: Rows, terms: Terms, which: Condition, *, limit: int) -> list[Scored]:
-    """Chunks by BM25, best first."""
+async def best_matching(rows: Rows, terms: Terms, match: str, which: Condition, *, limit: int) -> list[Scored]:
+    """Of the Chunks that satisfy the tsquery `match` the best by BM25, best first."""
     if not terms.weights:
         return []
-    parameters = {**terms.parameters(), "match": terms.match, "limit": limit, **which.parameters()}
-    query = sql.SQL(cast("LiteralString", statement("search_text").decode())).format(passes=_passes())
+    parameters = {**terms.parameters(), "match": match, "limit": limit, **which.parameters()}
+    query = _sql("search_text").format(passes=_sql("passes_filter"), occurrences=_sql("occurrences"))
     return await _scored(rows, query, parameters)
 
 
@@ -208,7 +232,8 @@ async def evidence_around(
     rows: Rows, chunk_ids: Sequence[UUID], terms: Terms, vector: Vector, index: ModelIndex
 ) -> list[Evidence]:
     """Of these Chunks and of the one before and after each in its File, in no order."""
-    parameters = {"chunk_ids": list(chunk_ids), "lexemes": terms.lexemes, "vector": vector}
+    matches = terms.matches
+    parameters = {"chunk_ids": list(chunk_ids), "matches": list(matches.values()), "vector": vector}
     found = await rows.execute(_for_model("evidence_around", index), parameters, prepare=False)
     return [
         Evidence(
@@ -219,7 +244,7 @@ async def evidence_around(
             row["language"],
             row["token_count"],
             row["similarity"],
-            dict(zip(row["found"] or (), row["often"] or (), strict=True)),
+            {lexeme: often for lexeme, often in zip(matches, row["often"], strict=True) if often},
         )
         async for row in found
     ]
@@ -245,14 +270,18 @@ def _list(values: Sequence[object] | None) -> list[object] | None:
 
 
 def _for_model(name: str, index: ModelIndex) -> sql.Composed:
-    source = cast("LiteralString", statement(name).decode())  # our own file
-    return sql.SQL(source).format(
-        embedding=vector_of(index.dimensions), model_id=sql.Literal(index.model_id), passes=_passes()
+    return _sql(name).format(
+        embedding=vector_of(index.dimensions),
+        indexed=indexed_vector_of(index.dimensions),
+        near=sql.SQL("%(vector)s::halfvec({})").format(sql.Literal(index.dimensions)),
+        model_id=sql.Literal(index.model_id),
+        passes=_sql("passes_filter"),
+        occurrences=_sql("occurrences"),
     )
 
 
-def _passes() -> sql.SQL:
-    return sql.SQL(cast("LiteralString", statement("passes_filter").decode()))
+def _sql(name: str) -> sql.SQL:
+    return sql.SQL(cast("LiteralString", statement(name).decode()))  # our own file
 
 
 async def _scored(rows: Rows, query: sql.Composed, parameters: Mapping[str, object]) -> list[Scored]:

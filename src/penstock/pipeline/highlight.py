@@ -35,6 +35,11 @@ class Wording:
         phrases = (match[match.lastindex or 0] for match in _QUOTED.finditer(query))
         return cls(tuple(terms(_QUOTED.sub(" ", query))), tuple(phrase for phrase in phrases if phrase.strip()))
 
+    @property
+    def required(self) -> frozenset[str]:
+        """The words of the phrases."""
+        return frozenset(word.spelling for phrase in self.phrases for word in words(phrase))
+
 
 @dataclass(frozen=True, slots=True)
 class _Text:

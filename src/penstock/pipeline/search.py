@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from penstock.database import search as statements
 from penstock.database.connection import Database, Rows
-from penstock.database.search import Condition, Filter, ModelIndex, Scored, Terms
+from penstock.database.search import Filter, ModelIndex, Scored, Terms
 from penstock.embedding.port import EmbeddingEngine, Vector
 from penstock.models import Hit
 from penstock.pipeline.highlight import Wording, highlight
+from penstock.pipeline.narrowing import narrowed
 from penstock.pipeline.ranking import fuse
+from penstock.tasks import together
 
 CANDIDATES = 5
 """Each search of a hybrid one brings so many times `k`, since a Chunk may be good in both and best in neither."""
 LEAST_CANDIDATES = 125
 """Scores are standardised over them: of fewer, the mean and the spread say less."""
+SCORED, SCORED_AGAIN = 2_000, 20_000
+"""About so many Chunks are scored by their words; more where these bring too few, as a filter may leave most out."""
 
 
 class SearchMode(StrEnum):
@@ -52,24 +57,53 @@ async def search(query: Query, *, database: Database, engine: EmbeddingEngine, i
     if query.mode is SearchMode.TEXT:
         return await search_text(query, database=database)
     wording = Wording.of(query.text)
-    vector = await engine.embed_query(query.text)
+    if query.mode is SearchMode.VECTOR:
+        _, found = await _nearest(query, wording, database=database, engine=engine, index=index, limit=query.k)
+        async with database.transaction() as rows:
+            return await _hits(rows, query, wording, found)
+    limit = max(LEAST_CANDIDATES, CANDIDATES * query.k)
+    (vector, near), (terms, matching) = await together(
+        _nearest(query, wording, database=database, engine=engine, index=index, limit=limit),
+        _best_matching(query, wording, database=database, limit=limit),
+    )
+    candidates = list({scored.chunk_id for scored in (*near, *matching)})
     async with database.transaction() as rows:
-        which = await statements.condition(rows, query.which, wording.phrases)
-        if query.mode is SearchMode.VECTOR:
-            found = await statements.nearest(rows, vector, index, which, limit=query.k)
-        else:
-            found = await _hybrid(rows, query, which, vector, index)
-        return await _hits(rows, query, wording, found)
+        evidence = await statements.evidence_around(rows, candidates, terms, vector, index)
+        return await _hits(rows, query, wording, fuse(candidates, evidence, terms)[: query.k])
 
 
 async def search_text(query: Query, *, database: Database) -> list[Hit]:
     """The same by words alone, which needs no engine."""
     wording = Wording.of(query.text)
+    _, found = await _best_matching(query, wording, database=database, limit=query.k)
+    async with database.transaction() as rows:
+        return await _hits(rows, query, wording, found)
+
+
+async def _nearest(
+    query: Query, wording: Wording, *, database: Database, engine: EmbeddingEngine, index: ModelIndex, limit: int
+) -> tuple[Vector, list[Scored]]:
+    """The query's vector, and the Chunks nearest to it."""
+    vector = await engine.embed_query(query.text)
+    async with database.transaction() as rows:
+        which = await statements.condition(rows, query.which, wording.phrases)
+        return vector, await statements.nearest(rows, vector, index, which, limit=limit)
+
+
+async def _best_matching(
+    query: Query, wording: Wording, *, database: Database, limit: int
+) -> tuple[Terms, list[Scored]]:
+    """The query's words, and the Chunks that say most of them."""
     async with database.transaction() as rows:
         which = await statements.condition(rows, query.which, wording.phrases)
         terms = await statements.weigh_terms(rows, query.text)
-        matching = await statements.best_matching(rows, terms, which, limit=query.k)
-        return await _hits(rows, query, wording, matching)
+        found: list[Scored] = []
+        for most, enough in ((SCORED, limit), (SCORED_AGAIN, query.k), (math.inf, 0)):
+            match = narrowed(terms, wording.required, most=most)
+            found = await statements.best_matching(rows, terms, match.tsquery, which, limit=limit)
+            if match.everything or len(found) >= enough:
+                break
+        return terms, found
 
 
 async def _hits(rows: Rows, query: Query, wording: Wording, found: Sequence[Scored]) -> list[Hit]:
@@ -94,13 +128,3 @@ async def _with_neighbours(rows: Rows, hits: Sequence[Hit], distance: int) -> li
         )
         for hit in hits
     ]
-
-
-async def _hybrid(rows: Rows, query: Query, which: Condition, vector: Vector, index: ModelIndex) -> list[Scored]:
-    limit = max(LEAST_CANDIDATES, CANDIDATES * query.k)
-    terms: Terms = await statements.weigh_terms(rows, query.text)
-    near = await statements.nearest(rows, vector, index, which, limit=limit)
-    matching = await statements.best_matching(rows, terms, which, limit=limit)
-    candidates = list({scored.chunk_id for scored in (*near, *matching)})
-    evidence = await statements.evidence_around(rows, candidates, terms, vector, index)
-    return fuse(candidates, evidence, terms)[: query.k]
