@@ -11,6 +11,7 @@ again until there is one; each number is measured on both ways.
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import subprocess
 import sys
@@ -34,8 +35,11 @@ TOKENS = 128
 """Of each stored Chunk."""
 CHUNKS_EACH = 1024
 """Of a File; messages are full."""
+RATE = REQUESTS * TEXTS * 1000 / LATENCY_MS
+"""Chunks/s that the remote engine has for one Embedder."""
+SETTLE_SECONDS = 1.0
 SERVER = Path(__file__).with_name("remote_engine.py")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,10 @@ class Size:
     counts: tuple[int, ...]
     seconds: float
     """For each measurement."""
-    files: int
 
 
-FULL = Size(counts=(1, 2, 4, 8), seconds=8, files=32)
-QUICK = Size(counts=(1, 2), seconds=0.5, files=3)
+FULL = Size(counts=(1, 2, 4, 8), seconds=8)
+QUICK = Size(counts=(1, 2), seconds=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +116,29 @@ def curve(size: Size) -> list[Point]:
     """Up to the most Embedders, and down again."""
     points: list[Point] = []
     running: list[Role] = []
+    random = Random(9)
     with running_site() as site, remote_engine() as url:
-        with without_text_search(site):
-            store_chunks(site, files=size.files, chunks_each=CHUNKS_EACH, random=Random(9))
-        let_go(site)
         for count in (*size.counts, *reversed(size.counts)):
             while len(running) < count:
                 running.append(start_embedder(site, url))
             while len(running) > count:
                 site.stop(running.pop())
-            _next_step(site)  # who came last is at work as well
-            time.sleep(2 * LATENCY_MS / 1000)
+            store_enough(site, seconds=count * (size.seconds + SETTLE_SECONDS), random=random)
+            _next_step(site)
+            time.sleep(SETTLE_SECONDS)  # who came last is at work as well
             points.append(measure(site, count, seconds=size.seconds))
     return points
+
+
+def store_enough(site: Site, *, seconds: float, random: Random) -> None:
+    """Let there be Chunks for so many seconds of one Embedder, and for what is read ahead."""
+    wanted = seconds * RATE + 2 * CHUNKS_EACH
+    [(left,)] = site.rows("select coalesce(sum(chunk_count - embedded_count), 0) from files")
+    if left < wanted:
+        with without_text_search(site):
+            files = math.ceil((wanted - left) / CHUNKS_EACH)
+            store_chunks(site, files=files, chunks_each=CHUNKS_EACH, random=random)
+        let_go(site)
 
 
 def start_embedder(site: Site, url: str) -> Role:
@@ -147,7 +160,6 @@ def figure(points: Sequence[Point]) -> tuple[Figure, list[dict[str, float]]]:
     fewest, most = min(means), max(means)
     linear = means[fewest] * most / fewest
     busy = max(sum(point.used.values()) / point.seconds for point in points if point.embedders == most)
-    engine = fewest * REQUESTS * TEXTS * 1000 / LATENCY_MS
     found = Figure(
         row=9,
         measure=f"{fewest} to {most} Embedders on a remote engine of {LATENCY_MS} ms latency",
@@ -158,7 +170,7 @@ def figure(points: Sequence[Point]) -> tuple[Figure, list[dict[str, float]]]:
         value=means[most] / linear,
         wanted=0.95,
         note=f"{REQUESTS} requests of {TEXTS} texts at once from each Embedder: one lets the engine wait "
-        f"{1 - means[fewest] / engine:.0%} of the time. {most} Embedders with database and queue keep "
+        f"{1 - means[fewest] / (fewest * RATE):.0%} of the time. {most} Embedders with database and queue keep "
         f"{busy:.1f} processors busy, which is what limits more of them, or larger requests.",
     )
     return found, [{"embedders": count, "chunks_per_second": rate} for count, rate in means.items()]

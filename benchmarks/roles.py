@@ -30,7 +30,7 @@ from penstock.database.migrate import migrate
 from penstock.local.postgres import prepare_postgres
 from penstock.settings import DatabaseSettings
 
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 STOP_SECONDS = 30.0
 LOOK_SECONDS = 0.02
 CHUNK_TOKENS = 128
