@@ -128,6 +128,18 @@ async def test_a_commit_that_does_not_wait_is_one_transaction_only(migrated_url:
     await database.close()
 
 
+async def test_a_connection_that_was_told_something_unasked_is_still_good(migrated_url: str) -> None:
+    database = await Database.open(settings(migrated_url))
+    async with database.transaction() as rows:
+        await rows.execute("listen news")
+    with psycopg.connect(migrated_url, autocommit=True) as beside:
+        for _ in range(20):  # some of them have arrived when the connection is handed out
+            beside.execute("notify news")
+            async with database.statement() as rows:
+                assert await (await rows.execute("select 1 as one")).fetchone() == {"one": 1}
+    await database.close()
+
+
 async def test_a_model_has_one_id_and_one_index_of_its_own(migrated_url: str) -> None:
     database = await Database.open(settings(migrated_url))
     async with database.transaction() as rows:

@@ -122,6 +122,7 @@ async def _check(connection: Rows) -> None:
     """
     if _has_something_to_say(connection.fileno()):
         await connection.execute("")
+        await connection.rollback()  # psycopg has begun a transaction for it
 
 
 def _has_something_to_say(socket: int) -> bool:
