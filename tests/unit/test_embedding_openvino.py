@@ -188,7 +188,7 @@ class TestSimilarLengths:
         assert similar_lengths({0: 50, 1: 30, 2: 2}, tokens=20) == [[0], [1], [2]]
 
     def test_a_much_shorter_text_begins_a_batch_of_its_own(self) -> None:
-        # 32 tokens of padding, and not one more: 64 - 48 twice, but not for a third text of 48.
+        # 32 tokens of padding and not more: 16 for each text that is rounded up to 48, so two of the three.
         assert similar_lengths({0: 64, 1: 48, 2: 41, 3: 48}, tokens=1000) == [[0, 1, 3], [2]]
         assert similar_lengths({0: 200, 1: 8, 2: 7, 3: 1}, tokens=1000) == [[0], [1, 2, 3]]
 

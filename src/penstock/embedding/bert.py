@@ -115,7 +115,7 @@ class _Encoder:
 
     def _attention(self, hidden: ov.Node, bias: ov.Node, name: str) -> ov.Node:
         heads, size = self._shape.heads, self._shape.hidden // self._shape.heads
-        # Query, key and value in one product, which reads the hidden values once: 2 % of the whole encoder.
+        # Query, key and value in one product, which reads the hidden values once.
         weights, shifts = self._joined(name, "weight"), self._joined(name, "bias")
         projected = ops.add(ops.matmul(hidden, weights, transpose_a=False, transpose_b=True), shifts)
         apart = ops.reshape(projected, np.array([0, 0, 3, heads, size]), special_zero=True)
