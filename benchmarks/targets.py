@@ -63,7 +63,7 @@ BENCHMARKS = (
     Benchmark("idle", (8,), alone=True),
     Benchmark("embedders", (9,)),
     Benchmark("large_files", (10,), alone=True),
-    Benchmark("half_a_million", (11,), alone=True),
+    Benchmark("half_a_million", (11,)),
     Benchmark("small_files", (13,), peer=True, alone=True),
     Benchmark("vectors", (0,), peer=True),
 )
