@@ -79,8 +79,8 @@ def test_a_database_that_dies_and_comes_back(private_postgres: RunningServer, re
 def test_a_database_that_freezes(private_postgres: RunningServer, redis_url: str, tmp_path: Path) -> None:
     with running_api(tmp_path, database_url=private_postgres.url, queue_url=redis_url) as api:
         wait_until(api.is_ready)
+        private_postgres.pause()  # from now on it starts no other one
         backends = psutil.Process(private_postgres.pid).children(recursive=True)
-        private_postgres.pause()
         for backend in backends:
             backend.suspend()
         began = time.monotonic()

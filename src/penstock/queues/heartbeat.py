@@ -8,8 +8,9 @@ when stdin does, with the Worker.
     {"hold": message id, "seconds": …}      renew its lease for at most so long
     {"release": message id}
 
-It renews nothing while the Worker is stopped (SIGSTOP, a debugger), so that others take the messages over. A Worker
-that still holds a message long after its time is up hears nothing any more, and is killed.
+It writes a line to stdout when it is ready. It renews nothing while the Worker is stopped (SIGSTOP, a debugger), so
+that others take the messages over. A Worker that still holds a message long after its time is up hears nothing any
+more, and is killed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from redis import Redis
@@ -82,6 +84,8 @@ def main() -> None:
     )
     renew, holds, parent = client.register_script(RENEW), Holds(), order["parent"]
     due = 0.0
+    with suppress(BrokenPipeError):  # the Worker has gone: stdin has ended as well
+        os.write(1, b"\n")
     while True:
         readable, _, _ = select.select([0], [], [], max(0.0, due - time.monotonic()))
         if readable:

@@ -69,7 +69,7 @@ class Keeper:
         process = await asyncio.create_subprocess_exec(
             *COMMAND,
             stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
             start_new_session=True,  # the terminal's Ctrl-C is for the Worker, which needs its leases while it drains
         )
         self._process = process
@@ -77,6 +77,8 @@ class Keeper:
             self._tell({**self._first, "parent": os.getpid()})
             for message_id, until in self._until.items():
                 self._tell({"hold": message_id, "seconds": until - time.monotonic()})
+            assert process.stdout is not None
+            await process.stdout.read(1)  # it beats; until then a lease could run out at once
             self._begun.set()
             return await process.wait()
         finally:
