@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 
 import psutil
 from real_servers import wait_until
+from redis.exceptions import ResponseError
 
 from chaos.client import Client
 from chaos.ledger import Ledger
@@ -429,8 +430,11 @@ def give_to_two(scene: Scene) -> bool:
 
 def _hand_to_another(client: Any, queue: str) -> bool:
     """A message in one worker's hands now counts as another's, who knows nothing of it."""
-    pending = client.xpending_range(queue, GROUP, "-", "+", 1)
-    others = [consumer["name"] for consumer in client.xinfo_consumers(queue, GROUP)]
+    try:
+        pending = client.xpending_range(queue, GROUP, "-", "+", 1)
+        others = [consumer["name"] for consumer in client.xinfo_consumers(queue, GROUP)]
+    except ResponseError:  # Redis has just come back empty: there is no group yet
+        return False
     for entry in pending:
         for other in others:
             if other != entry["consumer"] and b"-" in other:

@@ -19,7 +19,7 @@ from tcp_proxy import TcpProxy
 
 from penstock.errors import ServiceUnavailable
 from penstock.models import INGEST_QUEUE
-from penstock.queues import redis_leases, redis_messages
+from penstock.queues import redis_leases, redis_messages, redis_session
 from penstock.queues.durability import weaknesses
 from penstock.queues.port import Queues, Retry
 from penstock.queues.redis import RedisQueues
@@ -74,6 +74,26 @@ class TestInstalledRedis(RedisContract):
         redis_command(installed_redis_url, "FLUSHALL")
         async for open_one in opener(installed_redis_url):
             yield open_one
+
+
+async def test_flushall_while_a_worker_starts_leaves_no_message_undelivered(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastStream makes a group that is missing when it starts: messages that are there by then must reach somebody."""
+    queues, recorder = queues_at(redis_url, "a"), Recorder()
+    await queues.open()
+
+    async def give_back_all(session: redis_session.Session) -> None:
+        await give_back(session)
+        monkeypatch.undo()
+        redis_command(redis_url, "FLUSHALL")
+        await queues.publish(INGEST_QUEUE, [request(1)])
+
+    give_back = redis_session.Session._give_back_all  # pyright: ignore[reportPrivateUsage]  # the last step before FastStream's
+    monkeypatch.setattr(redis_session.Session, "_give_back_all", give_back_all)
+    async with consuming(queues, recorder):
+        await eventually(lambda: recorder.numbers == [1])
+    await queues.close()
 
 
 async def test_flushall_does_not_stop_a_worker(redis_url: str) -> None:

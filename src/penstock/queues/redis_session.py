@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from faststream import AckPolicy, BaseMiddleware
@@ -319,6 +319,9 @@ def subscribe(
             include_in_schema=documented,
         )
         subscriber(_on_message(deliver, MESSAGE_TYPES[leases.stream]))
+        # Where the group is gone again when it starts, FastStream makes it, at `$` unless told otherwise: what had been
+        # published before would lie on the queue for ever, delivered to nobody.
+        cast("Any", subscriber).last_id = "0"
         subscribers.append(subscriber)
     return subscribers
 
