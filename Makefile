@@ -16,8 +16,12 @@ demo: .venv/installed  ## hand in the example documents and search them
 
 check: lint types contracts fast  ## lint, types, import contracts, fast tests
 
+# Tests that compute and wait for nobody; the others kill, freeze and time processes, and have the machine to themselves.
+BESIDE_EACH_OTHER := tests/unit $(addprefix tests/integration/test_,fidelity.py formats_corpora.py fuzz.py determinism.py words.py)
+
 test: .venv/installed distribution-redis programs-to-compare language-data lint types contracts  ## all of it: what CI runs
-	$(BIN)/pytest -n 2 --dist loadfile  # much of it is waiting for processes
+	$(BIN)/pytest -n 2 --dist loadfile $(BESIDE_EACH_OTHER)
+	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE_EACH_OTHER))
 
 lint: .venv/installed
 	$(BIN)/ruff check $(CODE)

@@ -56,11 +56,13 @@ def test_the_examples_become_searchable_with_page_and_place(penstock: Installati
 
 
 @needs_corpora
-def test_every_corpus_file_ends_complete_or_failed_with_a_code(penstock: Installation) -> None:
-    added = penstock.lines("add", CORPORA / "formats", CORPORA / "docs", "--recursive", seconds=900, status=None)
+def test_every_corpus_file_ends_complete_or_failed_with_a_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_EMBEDDING_MODEL", "fake://384")  # whose vectors do not matter here: they take minutes
+    with penstock_up(tmp_path / "data") as penstock:
+        added = penstock.lines("add", CORPORA / "formats", CORPORA / "docs", "--recursive", seconds=900, status=None)
+        queues = penstock.json("queues")
     assert {line["status"] for line in added} <= {"complete", "failed"}
     assert all(line["error"]["code"] for line in added if line["status"] == "failed")
-    queues = penstock.json("queues")
     assert all(queue["waiting"] == queue["in_flight"] == 0 for queue in queues.values())
     outcomes = Counter(
         (Path(line["name"]).suffix.lower(), line["error"]["code"] if line["error"] else "complete") for line in added

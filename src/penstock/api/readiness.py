@@ -40,8 +40,8 @@ class Readiness:
         return dict(zip(probes, verdicts, strict=True))
 
     async def _reach_database(self) -> None:
-        async with self._opening.services.database.transaction():
-            pass  # the pool asks the server before it hands out a connection
+        async with self._opening.services.database.statement() as rows:
+            await rows.execute("select 1")
 
     async def _depths(self) -> dict[str, QueueDepth]:
         return await self._opening.services.queues.depths()
