@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from penstock.database.connection import Rows
@@ -72,6 +73,17 @@ def _file(row: Mapping[str, Any]) -> File:
 async def _one(rows: Rows, query: str, /, **parameters: Any) -> File | None:
     row = await (await rows.execute(statement(query), parameters)).fetchone()
     return None if row is None else _file(row)
+
+
+async def _forgetting_early_chunks(
+    rows: Rows, query: str, file_id: UUID, generation: int, **parameters: str
+) -> DictRow | None:
+    """The row of a statement that ends a reading of this generation; the Chunks that it left behind are deleted."""
+    which = {"file_id": file_id, "generation": generation}
+    row = await (await rows.execute(statement(query), which | parameters)).fetchone()
+    if row is not None and row["left_behind"]:
+        await rows.execute(statement("delete_early_chunks"), which)
+    return row
 
 
 async def insert_file(rows: Rows, new: NewFile) -> File:
@@ -197,13 +209,8 @@ async def begin_ingest(rows: Rows, file_id: UUID, generation: int) -> Reading | 
 
     What an attempt before recorded early is deleted.
     """
-    which = {"file_id": file_id, "generation": generation}
-    row = await (await rows.execute(statement("begin_ingest"), which)).fetchone()
-    if row is None:
-        return None
-    if row["left_behind"]:
-        await rows.execute(statement("delete_early_chunks"), which)
-    return Reading(_file(row), row["ingest_attempt"])
+    row = await _forgetting_early_chunks(rows, "begin_ingest", file_id, generation)
+    return None if row is None else Reading(_file(row), row["ingest_attempt"])
 
 
 async def fail_file(rows: Rows, file_id: UUID, generation: int, failure: Failure) -> File | None:
@@ -211,14 +218,9 @@ async def fail_file(rows: Rows, file_id: UUID, generation: int, failure: Failure
 
     The Chunks of one that was not read to its end are deleted.
     """
-    which = {"file_id": file_id, "generation": generation}
     how = {"code": failure.code, "message": failure.message}
-    row = await (await rows.execute(statement("fail_file"), {**which, **how})).fetchone()
-    if row is None:
-        return None
-    if row["left_behind"]:
-        await rows.execute(statement("delete_early_chunks"), which)
-    return _file(row)
+    row = await _forgetting_early_chunks(rows, "fail_file", file_id, generation, **how)
+    return None if row is None else _file(row)
 
 
 async def revive_file(rows: Rows, file_id: UUID, generation: int, status: FileStatus) -> File | None:

@@ -113,11 +113,12 @@ def similar_lengths(lengths: Mapping[int, int], *, tokens: int = TOKENS_AT_ONCE)
     batches: list[list[int]] = []
     room = longest = padding = 0
     for key in sorted(lengths, key=lambda key: (-lengths[key], key)):
-        if room == 0 or padding + longest - _rounded_up(lengths[key]) > PADDING_AT_ONCE:
+        length = _rounded_up(lengths[key])
+        if room == 0 or padding + longest - length > PADDING_AT_ONCE:
             batches.append([])
-            longest, padding = _rounded_up(lengths[key]), 0
+            longest, padding = length, 0
             room = max(1, tokens // lengths[key])
-        padding += longest - _rounded_up(lengths[key])
+        padding += longest - length
         batches[-1].append(key)
         room -= 1
     return batches

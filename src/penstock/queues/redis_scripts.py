@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
-
-from redis.exceptions import NoScriptError
 
 RENEW = """
 -- Start the leases of messages anew, those that the consumer still has. KEYS: stream. ARGV: group, consumer, ids.
@@ -119,12 +115,4 @@ return answers
 
 async def run(client: Any, script: str, keys: Sequence[str], *arguments: object) -> Any:
     """The script's answer. Redis keeps a script that it has seen: it is sent again only where Redis forgot it."""
-    try:
-        return await client.evalsha(_digest(script), len(keys), *keys, *arguments)
-    except NoScriptError:
-        return await client.eval(script, len(keys), *keys, *arguments)
-
-
-@cache
-def _digest(script: str) -> str:
-    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+    return await client.register_script(script)(keys=keys, args=arguments)

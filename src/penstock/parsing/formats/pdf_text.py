@@ -114,8 +114,7 @@ class _TextPage:
 
     def _line(self, text: str, start: int, end: int, *, hyphen: bool) -> Line:
         size, turn, base = self._measures((start + end) // 2)
-        span = self._span if turn or not self._exact else self._upright_span
-        left, right = span(start, end, turn)
+        left, right = self._span(start, end, turn)
         cells = self._cells(start, end, size, turn) if _may_have_gaps(text, right - left, size) else ()
         bold = italic = False
         if may_be_title(text) and not (cells and cells[-1].text[-1].isdigit()):  # a row of figures is no title
@@ -170,16 +169,6 @@ class _TextPage:
         last_left, last_right = self._edges(end, turn)
         return min(left, last_left), max(right, last_right)
 
-    def _upright_span(self, start: int, end: int, _: int) -> tuple[float, float]:
-        """The same of upright text whose positions are PDFium's numbers: asked for each word of a table."""
-        page, box, at_box = self._page, self._box, self._at_box
-        _char_box(page, start, at_box)
-        left, right = box.left, box.right
-        if start == end:
-            return left, right
-        _char_box(page, end, at_box)
-        return min(left, box.left), max(right, box.right)
-
     def _edges(self, at: int, turn: int) -> tuple[float, float]:
         """Where a character begins and ends in the line's direction."""
         number = at if self._exact else self._number(at)
@@ -208,8 +197,7 @@ class _TextPage:
         words = [word.span() for word in _WORD.finditer(self._text, start, end + 1)]
         if len(words) < 2:
             return ()
-        span = self._span if turn or not self._exact else self._upright_span
-        spans = [span(first, after - 1, turn) for first, after in words]
+        spans = [self._span(first, after - 1, turn) for first, after in words]
         gaps = [max(right[0] - left[1], left[0] - right[1]) for left, right in pairwise(spans)]
         least = _least_gap(gaps, size)
         cells: list[Cell] = []
