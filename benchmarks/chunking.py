@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from folders import CORPORA
 from measured import Figure, keep
 from peers.install import SPLITTER_FOLDER, SPLITTER_REQUIREMENTS, install
 from penstock_run import BenchmarkError
@@ -36,8 +37,6 @@ from penstock.models import NewChunk
 from penstock.parsing.formats import read
 from penstock.parsing.media_type import PLAIN
 
-ROOT = Path(__file__).resolve().parents[1]
-CORPORA = Path(os.environ.get("PENSTOCK_CORPORA", ROOT.parent / "shared" / "corpora"))
 SPLITTER = Path(__file__).with_name("peers") / "semantic_splitter.py"
 ONE_THREAD = {"RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 CHUNK_TOKENS = 254

@@ -5,10 +5,8 @@ Two runs: the good files (`formats/` and `docs/`), then the hostile ones togethe
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -17,15 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from penstock_run import Added, BenchmarkError, RunningPenstock, role_of, running_penstock
+from folders import CORPORA
+from penstock_run import Added, BenchmarkError, RunningPenstock, looking, role_of, running_penstock
 from rich.console import Console
 from rich.table import Table
 
-from penstock.local.data_folder import find_data_folder
-from penstock.local.run_state import read_state
-
-ROOT = Path(__file__).resolve().parents[1]
-CORPORA = Path(os.environ.get("PENSTOCK_CORPORA", ROOT.parent / "shared" / "corpora"))
 GOOD_FILES = 100
 SAMPLE_SECONDS = 0.05
 console = Console()
@@ -42,31 +36,21 @@ class Peaks:
 @contextmanager
 def watching_memory(penstock: RunningPenstock) -> Generator[Peaks]:
     """Samples the resident memory of Ingesters, their parser children, Embedders and the API while the block runs."""
-    state = read_state(find_data_folder(penstock.data))
-    if state is None:
-        raise BenchmarkError("Penstock does not run any more")
-    peaks, stop = Peaks(), threading.Event()
-    supervisor = psutil.Process(state.supervisor.pid)
-    watcher = threading.Thread(target=_watch, args=(supervisor, peaks, stop), daemon=True)
-    watcher.start()
-    try:
+    peaks, supervisor = Peaks(), penstock.supervisor()
+    with looking(lambda: _look(supervisor, peaks), every=SAMPLE_SECONDS):
         yield peaks
-    finally:
-        stop.set()
-        watcher.join()
 
 
-def _watch(supervisor: psutil.Process, peaks: Peaks, stop: threading.Event) -> None:
-    while not stop.wait(SAMPLE_SECONDS):
-        now: Counter[str] = Counter()
-        for process in supervisor.children(recursive=True):
-            try:
-                role = role_of(process)
-                now[role] += process.memory_info().rss
-            except psutil.NoSuchProcess:
-                continue
-            peaks.pids_by_role.setdefault(role, set()).add(process.pid)
-        peaks.bytes_by_role |= now
+def _look(supervisor: psutil.Process, peaks: Peaks) -> None:
+    now: Counter[str] = Counter()
+    for process in supervisor.children(recursive=True):
+        try:
+            role = role_of(process)
+            now[role] += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+        peaks.pids_by_role.setdefault(role, set()).add(process.pid)
+    peaks.bytes_by_role |= now
 
 
 def outcomes(added: Sequence[dict[str, Any]], title: str) -> Table:

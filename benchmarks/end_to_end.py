@@ -14,7 +14,6 @@ With `--quick`: the shortest filing, once.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from typing import Any
 
 import numpy as np
 from alone import Alone, measure_alone
+from folders import CORPORA, ROOT
 from measured import Figure, keep
 from numpy.typing import NDArray
 from peer_run import llama_index, reference_vectors
@@ -36,7 +36,6 @@ from rich.console import Console
 
 from penstock.embedding.model_files import DEFAULT_MODEL, find_model_folder
 
-ROOT = Path(__file__).resolve().parents[1]
 WARMING = ROOT / "examples" / "documents" / "operations-manual.pdf"
 CHUNK_TOKENS = 254
 """What the model takes, less its two special tokens: Penstock's default."""
@@ -50,8 +49,7 @@ Sample = tuple[list[str], NDArray[np.float32]]
 
 
 def filings() -> Path:
-    corpora = Path(os.environ.get("PENSTOCK_CORPORA", ROOT.parent / "shared" / "corpora"))
-    folder = corpora / "filings"
+    folder = CORPORA / "filings"
     if not folder.is_dir():
         raise BenchmarkError(
             f"There are no filings at {folder}: PENSTOCK_CORPORA may name the folder that has a folder `filings`."

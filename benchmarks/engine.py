@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
 import sys
 import time
@@ -32,6 +31,7 @@ from typing import Any
 import numpy as np
 import psutil
 from engine_sides import Multiplication, SentenceTransformers, Taken, Text, embed_in_messages, sentence_transformers
+from folders import CORPORA
 from measured import Figure, keep
 from numpy.typing import NDArray
 
@@ -41,8 +41,6 @@ from penstock.models import MAX_CHUNKS_PER_MESSAGE
 from penstock.processors import available_processors, multiply_bf16
 from penstock.settings import EmbeddingSettings
 
-ROOT = Path(__file__).resolve().parents[1]
-CORPORA = Path(os.environ.get("PENSTOCK_CORPORA", ROOT.parent / "shared" / "corpora"))
 WANTED_RATIO, WANTED_SHARE, WANTED_COSINE = 6.0, 0.70, 0.9999
 FULL_WINDOWS = 0.4
 """Share of the texts that fill the model's window, or nearly: a chunker that fills its windows leaves shorter

@@ -20,14 +20,12 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 from openvino import opset15 as ops
+from peer_run import PEER_PYTHON, PEERS, QUIET_AND_OFFLINE
 
 from penstock.embedding import Batcher, EmbeddingEngine
 from penstock.errors import EmbeddingRefused
 from penstock.settings import Settings
 from penstock.workers.embedder import Embedder
-
-PEERS = Path(__file__).with_name("peers")
-PEER_PYTHON = PEERS.parents[1] / ".bench-venv" / "bin" / "python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ def sentence_transformers(model: Path, texts: Sequence[Text]) -> Generator[Sente
         vectors, file = Path(folder) / "vectors.npy", Path(folder) / "texts.json"
         file.write_text(json.dumps([one.text for one in texts]), encoding="utf-8")
         command = [PEER_PYTHON, PEERS / "sentence_transformers_rounds.py", model, vectors, file]
-        environment = dict(os.environ) | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}
+        environment = dict(os.environ) | QUIET_AND_OFFLINE
         with subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ from pathlib import Path
 from random import Random
 
 import structlog
+from folders import CORPORA, ROOT
 from fuzz_seeds import Seed, seeds
 from mutations import mutated
 
@@ -34,8 +34,6 @@ from penstock.parsing.pool import ParserPool
 from penstock.parsing.process import CHILD_COMMAND
 from penstock.settings import EmbeddingSettings, ParsingSettings
 
-ROOT = Path(__file__).resolve().parents[1]
-CORPORA = Path(os.environ.get("PENSTOCK_CORPORA", ROOT.parent / "shared" / "corpora"))
 MEMORY_MB = 768
 """A file of at most 4 MiB has no honest way to need more."""
 MAX_TOKENS = 254

@@ -22,7 +22,7 @@ from uuid import UUID
 
 import numpy as np
 import psycopg
-from corpora import CORPORA
+from folders import CORPORA
 from idle import percentile
 from many_chunks import DOCUMENTS, Vectors, fill, new_documents
 from measured import RESULTS, Figure, keep
@@ -167,9 +167,7 @@ async def hybrid_exactly(
     terms = await statements.weigh_terms(rows, question)
     match = narrowed(terms, Wording.of(question).required, most=float("inf"))
     which = Condition(Filter())
-    matching = await statements.best_matching(
-        rows, terms, match.tsquery, which, limit=max(LEAST_CANDIDATES, CANDIDATES * K)
-    )
+    matching = await statements.best_matching(rows, terms, match.tsquery, which, limit=LIMIT)
     candidates = list(dict.fromkeys([*near, *(scored.chunk_id for scored in matching)]))
     evidence = await statements.evidence_around(rows, candidates, terms, vector, index)
     return fuse(candidates, evidence, terms)

@@ -17,13 +17,10 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
@@ -32,14 +29,10 @@ from typing import Any
 import psutil
 import psycopg
 import pypdfium2
+from folders import CORPORA
 from measured import Figure, keep
-from penstock_run import BenchmarkError, RunningPenstock, role_of, running_penstock
+from penstock_run import BenchmarkError, RunningPenstock, looking, role_of, running_penstock
 
-from penstock.local.data_folder import find_data_folder
-from penstock.local.run_state import read_state
-
-ROOT = Path(__file__).resolve().parents[1]
-CORPORA = Path(os.environ.get("PENSTOCK_CORPORA", ROOT.parent / "shared" / "corpora"))
 SETTINGS = {
     "PENSTOCK_EMBEDDING_MODEL": "fake://384",
     "PENSTOCK_PARSING_MAX_TEXT_MB": "2048",
@@ -90,23 +83,11 @@ class Memory:
         self.peaks: dict[str, int] = {}
         """Bytes by process."""
 
-    @contextmanager
-    def watching(self) -> Generator[None]:
-        stop = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(stop,), daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            watcher.join()
-
-    def _watch(self, stop: threading.Event) -> None:
-        while not stop.wait(LOOK_SECONDS):
-            held = dict(self._held())
-            self.peak = max(self.peak, sum(held.values()))
-            for name, size in held.items():
-                self.peaks[name] = max(self.peaks.get(name, 0), size)
+    def look(self) -> None:
+        held = dict(self._held())
+        self.peak = max(self.peak, sum(held.values()))
+        for name, size in held.items():
+            self.peaks[name] = max(self.peaks.get(name, 0), size)
 
     def _held(self) -> Iterator[tuple[str, int]]:
         for process in [self._ingester, *self._ingester.children(recursive=True)]:
@@ -157,7 +138,7 @@ def read(path: Path) -> Reading:
     with running_penstock(settings=SETTINGS) as penstock, psycopg.connect(penstock.database_url) as database:
         database.autocommit = True
         memory = Memory(ingester_of(penstock))
-        with memory.watching():
+        with looking(memory.look, every=LOOK_SECONDS):
             file_id = penstock.upload(path)
             began = time.perf_counter()
             first, ended = _wait(database, file_id, began)
@@ -174,10 +155,7 @@ def read(path: Path) -> Reading:
 
 def ingester_of(penstock: RunningPenstock) -> psutil.Process:
     """The one that `penstock up` started."""
-    state = read_state(find_data_folder(penstock.data))
-    if state is None:
-        raise BenchmarkError("Penstock does not run any more")
-    found = [one for one in psutil.Process(state.supervisor.pid).children() if role_of(one) == "ingester"]
+    found = [one for one in penstock.supervisor().children() if role_of(one) == "ingester"]
     if len(found) != 1:
         raise BenchmarkError(f"There are {len(found)} Ingesters.")
     return found[0]

@@ -11,7 +11,6 @@ With `--quick`: the file with the fewest pages, once.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pypdfium2  # pyright: ignore[reportMissingTypeStubs]  # it has none
+from folders import CORPORA
 from measured import Figure, keep
 from penstock_run import BenchmarkError
 
@@ -27,8 +27,6 @@ from penstock.parsing.coverage import Coverage
 from penstock.parsing.formats import read
 from penstock.parsing.media_type import PDF
 
-ROOT = Path(__file__).resolve().parents[1]
-CORPORA = Path(os.environ.get("PENSTOCK_CORPORA", ROOT.parent / "shared" / "corpora"))
 ROUNDS = 7
 WANTED = 0.70
 

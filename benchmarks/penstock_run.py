@@ -9,9 +9,10 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -159,14 +160,18 @@ class RunningPenstock:
 
     def cpu_seconds_by_role(self) -> dict[str, float]:
         """Processor time since each started, of those that run and of their children that have ended."""
-        state = read_state(find_data_folder(self.data))
-        if state is None:
-            raise BenchmarkError("Penstock does not run any more")
-        supervisor = psutil.Process(state.supervisor.pid)
+        supervisor = self.supervisor()
         used: defaultdict[str, float] = defaultdict(float)
         for process in [supervisor, *supervisor.children(recursive=True)]:
             used[role_of(process)] += cpu_seconds_of(process)
         return dict(used)
+
+    def supervisor(self) -> psutil.Process:
+        """The parent of all parts. Raises `BenchmarkError` where it has ended."""
+        state = read_state(find_data_folder(self.data))
+        if state is None:
+            raise BenchmarkError("Penstock does not run any more")
+        return psutil.Process(state.supervisor.pid)
 
     def _wait_for(self, batch: str) -> float:
         """When the first Chunk had its vector, by `time.perf_counter`."""
@@ -230,6 +235,24 @@ def cpu_seconds_of(process: psutil.Process) -> float:
     except psutil.NoSuchProcess:
         return 0
     return times.user + times.system + times.children_user + times.children_system
+
+
+@contextmanager
+def looking(look: Callable[[], object], *, every: float) -> Generator[None]:
+    """Calls `look` once every so many seconds, in a thread of its own, while the block runs."""
+    stop = threading.Event()
+
+    def go_on() -> None:
+        while not stop.wait(every):
+            look()
+
+    looker = threading.Thread(target=go_on, daemon=True)
+    looker.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        looker.join()
 
 
 @contextmanager

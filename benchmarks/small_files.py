@@ -12,7 +12,6 @@ With `--quick`: 60 files, and no LlamaIndex where its environment is not there.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import shutil
 import sys
@@ -24,14 +23,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from folders import CORPORA
 from measured import Figure, keep
 from peer_run import PEER_PYTHON, llama_index
 from penstock_run import Added, BenchmarkError, running_penstock
 
 from penstock.embedding.model_files import DEFAULT_MODEL, find_model_folder
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCS = Path(os.environ.get("PENSTOCK_CORPORA", ROOT.parent / "shared" / "corpora")) / "docs"
+DOCS = CORPORA / "docs"
 CHUNK_TOKENS = 254
 CHARACTERS = (300, 1200)
 """Of a file: with about 4 characters to a token, one or two chunks."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import sys
 
-from fidelity.corpus import CORPORA, ROOT
+from folders import CORPORA, ROOT
+
 from fidelity.figures import measure_all
 from fidelity.misses import explanations, unexplained
 from fidelity.tables import page

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from fidelity.corpus import CORPORA
+from folders import CORPORA
+
 from fidelity.page_truth import page_texts
 from fidelity.words import without_hyphens, words
 from penstock.chunking.document import Origin

@@ -16,7 +16,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fidelity.corpus import CORPORA, ROOT, Reading, corpus_files, of_type, read_files
+from folders import CORPORA, ROOT
+
+from fidelity.corpus import Reading, corpus_files, of_type, read_files
 from fidelity.measures import MEASURES, Measure, expected_texts
 from fidelity.misses import explanations
 from fidelity.program_truth import is_installed

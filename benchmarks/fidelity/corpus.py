@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from folders import CORPORA
+
 from penstock.chunking.document import Block
 from penstock.errors import FileError
 from penstock.parsing.formats import read
 from penstock.parsing.media_type import detect
 
-ROOT = Path(__file__).resolve().parents[2]
-CORPORA = Path(os.environ.get("PENSTOCK_CORPORA", ROOT.parent / "shared" / "corpora")).absolute()
 GOOD, HOSTILE = ("formats", "filings"), ("hostile",)
 SECONDS_PER_FILE = 60
 

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fidelity.corpus import CORPORA, Reading
+from folders import CORPORA
+
+from fidelity.corpus import Reading
 from fidelity.measures import Count
 from fidelity.words import Tally, added, lost
 

@@ -8,9 +8,10 @@ import sys
 from typing import Any
 
 from circumstances import circumstances
+from folders import ROOT
 from penstock_run import BenchmarkError
 
-from retrieval.corpus import ROOT, chroma, held_out
+from retrieval.corpus import chroma, held_out
 from retrieval.filings import measure_filings
 from retrieval.report import page
 from retrieval.wanted import K

@@ -5,19 +5,17 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import sysconfig
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from folders import CORPORA
 from penstock_run import BenchmarkError
 
 from retrieval.spans import Span
 
-ROOT = Path(__file__).resolve().parents[2]
-CORPORA = Path(os.environ.get("PENSTOCK_CORPORA", ROOT.parent / "shared" / "corpora"))
 HELD_OUT = Path(__file__).with_name("heldout.jsonl")
 PLACES = {
     "corpora": CORPORA,

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from folders import CORPORA
 from penstock_run import BenchmarkError, RunningPenstock, running_penstock
 
-from retrieval.corpus import CORPORA
 from retrieval.product import AT_ONCE, MODES
 
 QUESTIONS = Path(__file__).with_name("filings.jsonl")

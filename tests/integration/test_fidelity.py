@@ -6,12 +6,13 @@ import asyncio
 
 import pytest
 from fidelity.chunk_truth import Chunked, chunk_files, words_elsewhere
-from fidelity.corpus import CORPORA, GOOD, HOSTILE, Reading, corpus_files, read_files
+from fidelity.corpus import GOOD, HOSTILE, Reading, corpus_files, read_files
 from fidelity.figures import Measured
 from fidelity.measures import MEASURES, Measure, counts
 from fidelity.misses import explanations, unexplained
 from fidelity.oracles import Vector, vectors
 from fidelity.program_truth import is_installed
+from folders import CORPORA
 
 from penstock.embedding.chunk_recipe import recipe
 from penstock.parsing.media_type import PDF

@@ -7,7 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from fidelity.corpus import CORPORA, Reading, corpus_files, read_files
+from fidelity.corpus import Reading, corpus_files, read_files
+from folders import CORPORA
 
 from penstock.chunking.document import Block
 
