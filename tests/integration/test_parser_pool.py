@@ -425,6 +425,25 @@ async def test_files_that_hang_are_overtaken(open_bench: OpenBench, monkeypatch:
         assert [(await bench.parse(f"words {number}"))[2] for number in range(3)] == ["0", "1", "2"]
 
 
+async def test_however_many_files_hang_there_are_never_more_than_twice_the_children(
+    open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.parsing.pool.SLOW_SECONDS", 0.01)  # sooner than a killed child is replaced
+    async with open_bench(children=1) as bench:
+        for number in range(4):
+            hanging = asyncio.create_task(bench.parse("hang x"))
+            await eventually(bench.at_work)
+            waiting = asyncio.create_task(bench.parse(f"words {number}"))
+            overtaking = asyncio.create_task(bench.parse("hang x"))
+            assert (await waiting)[2] == str(number)
+            hanging.cancel()
+            overtaking.cancel()
+            await asyncio.wait([hanging, overtaking])
+        await eventually(lambda: len(bench.children()) == 2)
+        assert [(await bench.parse(f"words {number}"))[2] for number in range(3)] == ["0", "1", "2"]
+        assert len(bench.children()) == 2
+
+
 async def test_a_slow_file_costs_another_child_only_while_others_wait(
     open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,7 +189,8 @@ class ParserPool:
     async def _let_others_pass(self, seat: _Seat) -> None:
         """Where the file turns out to be slow and others wait, give them another child."""
         await asyncio.sleep(SLOW_SECONDS)
-        while not self._waiting or len(self._overtaken) >= self._width:
+        # A former substitute may be getting ready: it is waited for, or there would be more and more of them.
+        while not self._waiting or not (self._spare or len(self._seats) < 2 * self._width):
             await asyncio.sleep(SLOW_SECONDS / 4)
         self._overtaken.add(seat)
         if self._spare:
