@@ -229,6 +229,22 @@ def test_bombs_are_refused_before_they_are_decoded(
         blocks(tmp_path / "x.png", recogniser)
 
 
+@pytest.mark.parametrize(("scans", "refused"), [(100, False), (2000, True)])
+def test_a_jpeg_of_thousands_of_passes_is_refused_before_it_is_decoded(
+    tmp_path: Path, recogniser: Recogniser, scans: int, refused: bool
+) -> None:
+    picture = io.BytesIO()
+    page_of_text([PROSE[0]]).save(picture, "JPEG", progressive=True)
+    content = picture.getvalue()
+    last, end = content.rindex(b"\xff\xda"), content.rindex(b"\xff\xd9")
+    (tmp_path / "x.jpg").write_bytes(content[:end] + content[last:end] * scans + content[end:])
+    if refused:
+        with pytest.raises(TooLarge, match="more than 500 passes"):
+            blocks(tmp_path / "x.jpg", recogniser)
+    else:
+        assert blocks(tmp_path / "x.jpg", recogniser)
+
+
 def test_a_later_page_of_a_tiff_can_be_a_bomb(tmp_path: Path, recogniser: Recogniser) -> None:
     bomb = Image.new("1", (12_000, 9_000))
     small().convert("1").save(tmp_path / "x.tif", save_all=True, append_images=[bomb], compression="group4")

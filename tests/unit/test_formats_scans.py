@@ -78,6 +78,14 @@ def test_empty_pages_and_pictures_without_text_give_nothing(tmp_path: Path, reco
         texts(tmp_path, scanned_pdf([(white, ""), (grain, ""), (None, "")]), recogniser)
 
 
+def test_where_nothing_is_drawn_nothing_is_looked_for(
+    tmp_path: Path, recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recogniser, "_look", None)  # four looks, one for each turn, cost half a second
+    with pytest.raises(NoText, match="no text on its 2 pages"):
+        texts(tmp_path, scanned_pdf([(None, ""), (Image.new("L", SMALL, "white"), "")]), recogniser)
+
+
 def test_a_page_whose_picture_is_huge_is_left_out_with_a_word(tmp_path: Path, recogniser: Recogniser) -> None:
     content = scanned_pdf([(None, "Real words"), (Image.new("L", (10_000, 9_500), "white"), "")])
     assert texts(tmp_path, content, recogniser) == [

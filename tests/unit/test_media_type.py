@@ -180,6 +180,13 @@ def test_a_cut_container_is_damaged(path: Path) -> None:
         detect(path, "report.docx")
 
 
+def test_what_is_left_of_a_pdf_is_damaged_and_no_text(path: Path) -> None:
+    objects = b"".join(b"%d 0 obj\n<< /Type /Page >>\nendobj\n" % number for number in range(9))
+    with pytest.raises(CorruptFile, match="parts of a PDF"):
+        found(path, b"<<<\x01\x08\x02)>>\n" + objects, "report.pdf")
+    assert found(path, objects, "about.txt") == types.PLAIN, "a text may speak of it"
+
+
 def test_an_encrypted_open_document_is_protected(path: Path) -> None:
     zipped(path, {"mimetype": types.ODT, "META-INF/manifest.xml": "<manifest:encryption-data/>"})
     with pytest.raises(PasswordProtected):

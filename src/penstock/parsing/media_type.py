@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 
-from penstock.errors import NoText, PasswordProtected, UnsupportedFormat
+from penstock.errors import CorruptFile, NoText, PasswordProtected, UnsupportedFormat
 from penstock.parsing import compound
 from penstock.parsing.archive import Archive, open_archive
 from penstock.parsing.compound import CompoundFile, open_compound
@@ -162,6 +162,8 @@ _CONTROLS = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 _PDF_HEADER = b"%PDF-"
 _PDF_START = re.compile(rb"%PDF-\d\.\d\s")
 _PDF_OBJECT = re.compile(rb"\b\d{1,10}\s{1,10}\d{1,10}\s{1,10}obj\b")
+MANY_OBJECTS = 3
+"""Of a PDF, in what is no text: without its header no reader takes it for one, and as text it is a page of rubbish."""
 _OFFICE_PARTS = (
     (b"wordprocessingml", DOCX),
     (b"ms-word.", DOCX),
@@ -352,6 +354,8 @@ def _text_type(head: bytes, path: Path, name: str) -> str:
     encoding = encoding or find_encoding(head)
     if encoding is None:
         raise _unsupported("binary data of a kind that is not known here")
+    if _CONTROLS.search(head) and len(_PDF_OBJECT.findall(head)) >= MANY_OBJECTS:
+        raise CorruptFile("The file has parts of a PDF but not its beginning; it is probably damaged.")
     text = head.decode(encoding, "penstock").lstrip("\ufeff")
     if not text.strip():
         raise NoText("The file holds nothing but white space.")

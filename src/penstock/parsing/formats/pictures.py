@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
+import re
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +22,11 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 """Pillow knows forty more, whose decoders nobody needs to meet."""
 MOST_PIXELS = 89_000_000
 """Of one picture: A3 at 600 dpi has 70 million. In colours it takes 4 bytes of memory for each."""
+MOST_SCANS = 500
+"""Of a progressive JPEG, each of which passes over the whole picture: libjpeg-turbo's own bound. Cameras and editors
+write some ten; a small hostile file of thousands would be decoded for minutes.
+"""
+_JPEG_SCAN = b"\xff\xda"
 _SUBFILE_TYPE = 254
 _REDUCED = 1
 """Bit of a TIFF's subfile type: a preview of another page."""
@@ -82,12 +89,22 @@ def _pages(path: Path) -> Iterator[tuple[int, Image.Image]]:
     with _decoding():
         image = Image.open(path, formats=FORMATS)
     with image:
+        if image.format == "JPEG" and _scans(path) > MOST_SCANS:
+            raise TooLarge(
+                f"The picture is built up in more than {MOST_SCANS} passes; save it again, as a baseline JPEG."
+            )
         for frame in count():
             if not _turn_to(image, frame):
                 return
             if not _is_preview(image):
                 number += 1
                 yield number, image
+
+
+def _scans(path: Path) -> int:
+    """How many a JPEG has. Its marker cannot occur in what is encoded, only in the little that goes before."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return sum(1 for _ in islice(re.finditer(_JPEG_SCAN, content), MOST_SCANS + 1))
 
 
 def _turn_to(image: Image.Image, frame: int) -> bool:

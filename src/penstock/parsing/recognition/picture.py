@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -95,6 +96,12 @@ def unread_ink(image: Image.Image, words: Iterable[Word]) -> float:
             False
         )
     return np.count_nonzero(ink) / whole if whole else 0.0
+
+
+def is_of_one_shade(image: Image.Image) -> bool:
+    """Whether nothing at all is to be seen."""
+    low, high = cast("tuple[int, int]", image.getextrema())
+    return low == high
 
 
 def is_blank(image: Image.Image) -> bool:

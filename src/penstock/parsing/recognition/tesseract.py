@@ -27,6 +27,7 @@ from penstock.parsing.recognition.picture import (
     bounded,
     evened,
     is_blank,
+    is_of_one_shade,
     scale_within,
     scaled,
     unread_ink,
@@ -124,6 +125,8 @@ class Recogniser:
 
     def recognise(self, image: Image.Image, page: int) -> Recognised:
         """The text in a grey picture of a page. To be called inside of `page`."""
+        if is_of_one_shade(image):
+            return Recognised((), was_read=True)
         image = evened(bounded(image))
         reading = self._look(image)
         if not reading.is_upright and (turn := self._upright_turn(image, reading)) is not None:
