@@ -1,12 +1,12 @@
 # Needs Python 3.11 or newer, make, and a network. Everything else is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
-CODE := src tests benchmarks examples
+CODE := src tests benchmarks documentation examples
 export UV_PYTHON_DOWNLOADS := never
 # As pip does: behind a company's proxy only the system knows its certificate.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: help demo check test lint types contracts fast bench bench-compare million chaos fidelity retrieval fuzz lock format clean
+.PHONY: help demo check test lint types contracts fast bench bench-compare million chaos fidelity retrieval fuzz site lock format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ chaos: .venv/installed  ## break a running Penstock FAULTS times and count what 
 readers: .venv/installed programs-to-compare  ## our readers beside others on the test corpora: docs/readers.md
 	PYTHONPATH=benchmarks $(BIN)/python -m fidelity.compare
 
+# Strictly: a link to nowhere, a name that is not in the code or a setting without a word ends it.
+site: .venv/installed  ## build the documentation into site/, from docs/ and from the code
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 lock: .venv/installed  ## renew requirements.lock: pins and hashes, no addresses
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra model --group dev \
 		--generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
@@ -113,4 +117,4 @@ language-data:
 	@touch $@
 
 clean:  ## forget the environment, the demo's data and all caches
-	rm -rf .venv .bench-venv .fidelity-venv .splitter-venv .demo-data .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf site .venv .bench-venv .fidelity-venv .splitter-venv .demo-data .pytest_cache .ruff_cache .hypothesis .import_linter_cache
