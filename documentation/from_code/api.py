@@ -75,6 +75,10 @@ def _linked(schema: Mapping[str, Any]) -> str:
         return f"[{name}](#schema-{name.lower()})"
     if schema.get("type") == "array":
         return f"list of {_linked(schema['items'])}"
+    if "anyOf" in schema:
+        return " or ".join(_linked(each) for each in schema["anyOf"])
+    if properties := schema.get("properties"):
+        return ", ".join(f"{code(name)} ({shape(told)})" for name, told in properties.items())
     return shape(schema)
 
 

@@ -9,16 +9,15 @@ Point = tuple[float, float]
 LINE = 15.0
 BELOW_MIDDLE = 4.0
 """From the middle of a line of text to its base; not every reader of SVG knows `dominant-baseline`."""
-HEAD = (
-    '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-    '<path d="M0 0 L8 4 L0 8 z"/></marker></defs>'
-)
+HEAD = 'viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0 L8 4 L0 8 z"/>'
 
 
 class Drawing:
     """A picture of so many pixels; what is drawn later lies above."""
 
-    def __init__(self, width: float, height: float) -> None:
+    def __init__(self, name: str, width: float, height: float) -> None:
+        """`name` tells its arrow heads from those of another picture on the same page."""
+        self._head = f"head-of-{name}"
         self._size = (width, height)
         self._shapes: list[str] = []
 
@@ -33,7 +32,7 @@ class Drawing:
     def arrow(self, points: Sequence[Point], label: str = "", *, at: Point = (0, 0), anchor: str = "middle") -> None:
         """A line with a head at its last point, and what goes along it."""
         way = " L".join(f"{x:g} {y:g}" for x, y in points)
-        self._shapes.append(f'<path d="M{way}" marker-end="url(#head)"/>')
+        self._shapes.append(f'<path d="M{way}" marker-end="url(#{self._head})"/>')
         if label:
             self._text(*at, label, "small", anchor=anchor)
 
@@ -45,7 +44,6 @@ class Drawing:
     def figure(self, title: str) -> str:
         """The picture, to stand in a page. In one line: Markdown ends HTML at an empty one."""
         width, height = self._size
-        return (
-            f'<div class="picture"><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}"'
-            f' role="img"><title>{escape(title)}</title>{HEAD}{"".join(self._shapes)}</svg></div>'
-        )
+        opening = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img">'
+        head = f'<title>{escape(title)}</title><defs><marker id="{self._head}" {HEAD}</marker></defs>'
+        return f'<div class="picture">{opening}{head}{"".join(self._shapes)}</svg></div>'

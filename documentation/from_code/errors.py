@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from from_code.marks import code, table
 from penstock.api.problems import STATUSES
-from penstock.errors import PenstockError, SetupError
+from penstock.errors import FileError, PenstockError, SetupError
 
 ENTRY = re.compile(r"^### `(\w+)`", re.MULTILINE)
 """The heading of a code on the page of failures."""
@@ -57,7 +57,10 @@ def _becomes(kind: type[PenstockError]) -> str:
 def _over_http(kind: type[PenstockError]) -> str:
     if kind is PenstockError:
         return "Over HTTP: 500."
-    statuses = [STATUSES[each] for each in kind.__mro__ if issubclass(each, PenstockError) and each in STATUSES]
+    told = [
+        each for each in kind.__mro__ if issubclass(each, PenstockError) and each is not FileError
+    ]  # it is the File's
+    statuses = [STATUSES[each] for each in told if each in STATUSES]
     return f"Over HTTP: {statuses[0]}." if statuses else ""
 
 

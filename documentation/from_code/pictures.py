@@ -25,7 +25,7 @@ TO_STORE, TO_ROWS = (STORE_X + STORE + STEPS_X) / 2, (RIGHT + ROWS_X) / 2
 
 def pipeline() -> str:
     """From the client's file to a searchable vector."""
-    drawing = Drawing(840, 580)
+    drawing = Drawing("pipeline", 840, 580)
     drawing.box(STORE_X, 95, STORE, 280, "object store", "the files' bytes", "and their text")
     drawing.box(STEPS_X, 10, STEP, 44, "client", "a program, or penstock add")
     drawing.box(STEPS_X, 95, STEP, 66, "Core API", _name(submit), _name(search))

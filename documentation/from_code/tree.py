@@ -26,7 +26,7 @@ def layers() -> list[list[str]]:
 
 def picture() -> str:
     """The layers one above the other, as SVG."""
-    drawing = Drawing(WIDTH, len(layers()) * (ROW + GAP) + GAP)
+    drawing = Drawing("layers", WIDTH, len(layers()) * (ROW + GAP) + GAP)
     for number, names in enumerate(layers()):
         top = GAP + number * (ROW + GAP)
         widths = [len(name) * CHARACTER + 24 for name in names]

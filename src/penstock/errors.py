@@ -40,7 +40,10 @@ import errno
 
 
 class PenstockError(Exception):
-    """A failure with a code. The class docstring's first line is the default message."""
+    """Penstock met an error that nobody foresaw; the log has the details.
+
+    A failure with a code. The first line of its class's docstring is the default message, as here.
+    """
 
     code = "internal_error"
     transient = False

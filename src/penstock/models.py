@@ -46,30 +46,32 @@ class FileStatus(StrEnum):
 class Failure(Value):
     """Why a File failed: a code of errors.py and a sentence that a person can act on."""
 
-    code: str
-    message: str
+    code: str = Field(description="One of those in errors.py; it never changes.")
+    message: str = Field(description="What was wrong, and what to do.")
 
 
 class File(Value):
     """A document that a user handed in. The counts are those of the latest generation."""
 
-    file_id: UUID
-    owner: str
-    name: str
-    object_key: str
+    file_id: UUID = Field(description="Given when the file is handed in.")
+    owner: str = Field(description="Whose it is; for now always `default`.")
+    name: str = Field(description="As it was handed in, with its folders.")
+    object_key: str = Field(description="Where its bytes are in the object store.")
     media_type: str | None = Field(description="Found from the content; null until ingestion.")
     language: str | None = Field(
         default=None, description="Text search configuration of its Chunks: `german`, `simple`; null until ingestion."
     )
     size: int = Field(description="Bytes.")
     sha256: str | None = Field(description="Hex digest; null for a reference until ingestion.")
-    status: FileStatus
+    status: FileStatus = Field(description="Where the latest generation is.")
     generation: int = Field(description="The latest parse that was asked for.")
     active_generation: int | None = Field(description="The parse that search sees.")
-    page_count: int | None
-    chunk_count: int
+    page_count: int | None = Field(
+        description="Pages, slides or sheets; null where the format has none, and until ingestion."
+    )
+    chunk_count: int = Field(description="Chunks of this generation.")
     embedded_count: int = Field(description="Chunks of this generation that have their vector.")
-    token_count: int
+    token_count: int = Field(description="Tokens of its Chunks together, as the model counts them.")
     coverage: float | None = Field(
         description="Of the words that an independent count finds in the file, the share that is in its text, "
         "rounded down to 4 digits; null where its format has no such count."
@@ -79,22 +81,24 @@ class File(Value):
         description="Pages, from 1, that show a picture, or are damaged, and gave no text or not all of it; "
         "at most the first 1000. Empty for Files that were read before these were counted.",
     )
-    error: Failure | None
-    metadata: dict[str, Any]
-    created_at: datetime
-    updated_at: datetime
-    settled_at: datetime | None
+    error: Failure | None = Field(description="Why it failed; null where it did not.")
+    metadata: dict[str, Any] = Field(description="What was handed in with it; search can filter by it.")
+    created_at: datetime = Field(description="When it was handed in.")
+    updated_at: datetime = Field(description="When its row was last changed.")
+    settled_at: datetime | None = Field(
+        description="When it became `complete` or `failed`; null while it is worked on."
+    )
 
 
 class Chunk(Value):
     """A piece of a File's text: what is embedded, found and cited."""
 
-    chunk_id: UUID
-    file_id: UUID
+    chunk_id: UUID = Field(description="Follows from File, generation, place and text.")
+    file_id: UUID = Field(description="The File that it is a piece of.")
     name: str = Field(description="The File's name.")
     index: int = Field(description="Position in the File, from 0.")
-    text: str
-    token_count: int
+    text: str = Field(description="What is cited: the extracted text within `char_span`.")
+    token_count: int = Field(description="Of `text`, as the model counts them.")
     pages: tuple[int, int] | None = Field(description="First and last page, from 1.")
     char_span: tuple[int, int] = Field(description="Start and end in the extracted text, in characters.")
     headings: list[str] = Field(description="The heading trail, outermost first.")
@@ -111,27 +115,29 @@ class Chunk(Value):
 class Neighbour(Value):
     """A Chunk beside a Hit, of the same File and generation."""
 
-    chunk_id: UUID
-    index: int
-    text: str
-    pages: tuple[int, int] | None
-    char_span: tuple[int, int]
+    chunk_id: UUID = Field(description="As of a Chunk.")
+    index: int = Field(description="Position in the File, from 0.")
+    text: str = Field(description="As of a Chunk.")
+    pages: tuple[int, int] | None = Field(description="First and last page, from 1.")
+    char_span: tuple[int, int] = Field(description="Start and end in the extracted text, in characters.")
 
 
 class Hit(Value):
     """A Chunk that search found. The greater the score the better; scores compare within one answer only."""
 
-    score: float
-    file_id: UUID
-    name: str
-    chunk_id: UUID
-    index: int
-    text: str
-    pages: tuple[int, int] | None
-    char_span: tuple[int, int]
-    headings: list[str]
-    context: str = ""
-    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+    score: float = Field(description="The greater the better, within this answer.")
+    file_id: UUID = Field(description="The File that it is a piece of.")
+    name: str = Field(description="The File's name.")
+    chunk_id: UUID = Field(description="The Chunk that was found.")
+    index: int = Field(description="Position in the File, from 0.")
+    text: str = Field(description="What is cited.")
+    pages: tuple[int, int] | None = Field(description="First and last page, from 1.")
+    char_span: tuple[int, int] = Field(description="Start and end in the extracted text, in characters.")
+    headings: list[str] = Field(description="The heading trail, outermost first.")
+    context: str = Field(default="", description="File, headings and column names, which are no part of the text.")
+    metadata: dict[str, Any] = Field(
+        default_factory=dict[str, Any], description="`origins`: what of it is not the body's text."
+    )
     highlights: list[tuple[int, int]] = Field(
         default=[], description="Start and end, in characters of `text`, of what the query's words match there."
     )
@@ -189,18 +195,20 @@ def chunk_id(file_id: UUID, generation: int, index: int, text_hash: bytes) -> UU
 class IngestRequest(Value):
     """ingest-queue: read, parse and chunk this generation of this File."""
 
-    version: Literal[1] = 1
-    file_id: UUID
-    generation: int
+    version: Literal[1] = Field(default=1, description="Of this kind of message.")
+    file_id: UUID = Field(description="The File.")
+    generation: int = Field(description="The parse that is asked for; a message of an older one does nothing.")
 
 
 class EmbedRequest(Value):
     """embedding-queue: embed these Chunks of this generation of this File."""
 
-    version: Literal[1] = 1
-    file_id: UUID
-    generation: int
-    chunk_ids: Annotated[tuple[UUID, ...], Field(min_length=1, max_length=MAX_CHUNKS_PER_MESSAGE)]
+    version: Literal[1] = Field(default=1, description="Of this kind of message.")
+    file_id: UUID = Field(description="The File.")
+    generation: int = Field(description="The parse that is asked for; a message of an older one does nothing.")
+    chunk_ids: Annotated[
+        tuple[UUID, ...], Field(min_length=1, max_length=MAX_CHUNKS_PER_MESSAGE, description="In order.")
+    ]
 
 
 Message = IngestRequest | EmbedRequest
@@ -223,13 +231,13 @@ class QueueDepth(Value):
 class DeadLetter(Value):
     """A message that was given up on, with the reason."""
 
-    dead_letter_id: str
-    queue: str
-    file_id: UUID
-    code: str
-    reason: str
-    attempts: int
-    worker: str
+    dead_letter_id: str = Field(description="On its queue.")
+    queue: str = Field(description="The queue that it was on.")
+    file_id: UUID = Field(description="The File that the message was about.")
+    code: str = Field(description="Why, as a code of errors.py.")
+    reason: str = Field(description="Why, as a sentence.")
+    attempts: int = Field(description="How many there were.")
+    worker: str = Field(description="Who gave it up.")
     first_at: datetime = Field(description="When the message was first published.")
     last_at: datetime = Field(description="When it was given up on.")
-    message: dict[str, Any]
+    message: dict[str, Any] = Field(description="The message itself.")
