@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import hooks
 import pytest
+import typer
 from from_code import PIECES, api, commands, errors, links, metrics, models, named, navigation, settings, tree
 from mkdocs.config import load_config  # pyright: ignore[reportUnknownVariableType]  # **kwargs
 from mkdocs.exceptions import PluginError
@@ -14,7 +18,15 @@ from mkdocs.structure.pages import Page
 
 from penstock.cli import app
 from penstock.models import Chunk, FileStatus
-from penstock.settings import EmbeddingSettings, Group, QueueSettings, SearchSettings, Settings, describe
+from penstock.settings import (
+    CLIENT_VARIABLES,
+    EmbeddingSettings,
+    Group,
+    QueueSettings,
+    SearchSettings,
+    Settings,
+    describe,
+)
 
 ROOT = Path(__file__).parents[2]
 FAILURES = ROOT / "docs" / "operations" / "errors.md"
@@ -169,3 +181,45 @@ def test_a_page_with_a_hole_ends_the_build(tmp_path: Path, text: str) -> None:
     config = load_config(str(ROOT / "mkdocs.yml"))
     with pytest.raises(PluginError, match=r"hole\.md"):
         hooks.on_page_markdown(text, Page(None, file, config), config, Files([file]))
+
+
+def spoken() -> list[Path]:
+    """The pages that say what is now; decisions and the changelog tell of what was once."""
+    pages = [path for path in (ROOT / "docs").rglob("*.md") if path.parent.name != "decisions"]
+    return [*pages, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
+
+COMMAND = re.compile(r"(?:^\$ (?:[A-Z_]+=\S+ )*penstock ([^#\n&|>]+)|`penstock ([^`]+)`)", re.MULTILINE)
+"""Typed in a console, or named in a sentence."""
+
+
+def typed() -> set[str]:
+    found = [match for page in spoken() for match in COMMAND.findall(page.read_text())]
+    return {(console or inline).strip() for console, inline in found}
+
+
+@pytest.mark.parametrize("line", sorted(typed()))
+def test_each_command_that_a_page_types_is_one(line: str) -> None:
+    command: Any = typer.main.get_command(app)
+    words = shlex.split(line)
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    if words:  # a sentence may name a command alone
+        command.make_context("penstock", words)  # raises where an option is unknown or an argument is missing
+
+
+def test_pages_type_commands() -> None:
+    assert {"up --detach", "queues --json", "dead-letters replay --all"} <= typed()
+
+
+def test_each_variable_that_a_page_names_is_one() -> None:
+    known = {variable for variable, _, _ in describe(Settings())} | CLIENT_VARIABLES
+    for page in spoken():
+        named_there = set(re.findall(r"\bPENSTOCK_[A-Z_]*[A-Z]\b", page.read_text()))
+        assert named_there <= known, page
+
+
+def test_each_target_of_make_that_a_page_names_is_one() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in spoken():
+        assert set(re.findall(r"(?:`|\$ )make ([a-z-]+)", page.read_text())) <= targets, page
