@@ -6,7 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 # As pip does: behind a company's proxy only the system knows its certificate.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: help demo check test lint types contracts fast bench bench-compare million chaos fidelity retrieval fuzz site lock format clean
+.PHONY: help demo check test lint types contracts fast bench bench-compare million scaling chaos fidelity retrieval fuzz site lock format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench-compare: .venv/installed  ## ratios of the results now to those of BASE, a
 
 million: .venv/installed  ## what handing in costs beside a million waiting files (1 minute)
 	PYTHONPATH=tests:tests/integration $(BIN)/python benchmarks/million_files.py
+
+scaling: .venv/installed  ## simulate days of 10^4 to 10^8 files under the scaling rule: docs/scaling.md (1 minute)
+	$(BIN)/python benchmarks/scaling.py
 
 fidelity: .venv/installed programs-to-compare  ## count the words of the test corpora against independent readings: docs/fidelity.md
 	PYTHONPATH=benchmarks $(BIN)/python -m fidelity
