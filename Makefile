@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer, make, and a network. Everything else is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
-CODE := src tests benchmarks documentation examples
+CODE := src tests benchmarks documentation examples deploy
 export UV_PYTHON_DOWNLOADS := never
 # As pip does: behind a company's proxy only the system knows its certificate.
 export UV_SYSTEM_CERTS := true
@@ -82,6 +82,8 @@ site: .venv/installed  ## build the documentation into site/, from docs/ and fro
 lock: .venv/installed  ## renew requirements.lock: pins and hashes, no addresses
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra model --group dev \
 		--generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra model --constraints requirements.lock \
+		--generate-hashes --no-emit-index-url --quiet --custom-compile-command "make lock" --output-file requirements-image.lock
 
 # The tests run on the embedded Redis and, where there is one, on the distribution's, which is of another
 # version. CI installs it; at home its tests are skipped, with a word, unless you do.
