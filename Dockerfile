@@ -36,7 +36,9 @@ RUN apt-get update \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin penstock
 COPY --from=build /opt/penstock /opt/penstock
 COPY deploy/image/healthy.py /opt/healthy.py
+# HOME: a platform may choose a user that /etc/passwd does not know, and OpenVINO ends where there is no home.
 ENV PATH=/opt/penstock/bin:$PATH \
+    HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HF_HOME=/tmp/huggingface \

@@ -69,6 +69,7 @@ def test_the_image_runs_a_role_as_nobody_in_particular() -> None:
 def test_its_settings_are_settings_and_its_ports_are_those() -> None:
     settings = settings_of(image_environment())
     assert only("EXPOSE").split() == [str(settings.api.port), str(settings.worker.health_port)]
+    assert image_environment()["HOME"] == only("VOLUME") == only("WORKDIR") == "/tmp"  # all that can be written to
     assert settings.api.host == "0.0.0.0"
     assert settings.api.port == load_settings({}).api.port
 
