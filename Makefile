@@ -17,7 +17,8 @@ demo: .venv/installed  ## hand in the example documents and search them
 check: lint types contracts fast  ## lint, types, import contracts, fast tests
 
 # Tests that compute and wait for nobody; the others kill, freeze and time processes, and have the machine to themselves.
-BESIDE_EACH_OTHER := tests/unit $(addprefix tests/integration/test_,fidelity.py formats_corpora.py fuzz.py determinism.py words.py)
+BESIDE_EACH_OTHER := tests/unit $(addprefix tests/integration/test_,fidelity.py formats_corpora.py fuzz.py determinism.py words.py) \
+	$(addprefix tests/deploy/test_,aws.py image.py kubernetes.py) tests/acceptance/test_documentation_site.py
 
 test: .venv/installed distribution-redis programs-to-compare language-data lint types contracts  ## all of it: what CI runs
 	$(BIN)/pytest -n 2 --dist loadfile $(BESIDE_EACH_OTHER)

@@ -25,6 +25,7 @@ INCLUDED = {
     "project/readme.md": "README.md",
     "project/changelog.md": "CHANGELOG.md",
     "project/contributing.md": "CONTRIBUTING.md",
+    "operations/deploying.md": "deploy/README.md",
     "project/benchmarks.md": "benchmarks/README.md",
     "project/examples.md": "examples/README.md",
 }
