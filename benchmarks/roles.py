@@ -41,7 +41,7 @@ WORDS = (
 )
 PARTS = {
     "penstock.parsing.child": "parser child",
-    "penstock.queues.heartbeat": "heartbeat",
+    "penstock.queues.redis_heartbeat": "heartbeat",
     "redis-server": "redis",
     "postgres": "postgres",
 }

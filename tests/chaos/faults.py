@@ -79,7 +79,7 @@ class Scene:
         def working() -> bool:
             # Redis knows a consumer only from its first message on; its heartbeat begins with the reading.
             try:
-                beating = {child.ppid() for child in self.site.children("penstock.queues.heartbeat")}
+                beating = {child.ppid() for child in self.site.children("penstock.queues.redis_heartbeat")}
             except psutil.NoSuchProcess:  # it ended a moment ago
                 return False
             return all(self.site.pid(part) in beating for part in self.workers(role))
@@ -516,7 +516,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("kill -9 of an Ingester", kill_worker("ingester"), weight=3),
     Fault("kill -9 of an Embedder", kill_worker("embedder"), weight=3),
     Fault("kill -9 of a parser child", kill_child("penstock.parsing.child"), weight=3),
-    Fault("kill -9 of a heartbeat child", kill_child("penstock.queues.heartbeat"), weight=2),
+    Fault("kill -9 of a heartbeat child", kill_child("penstock.queues.redis_heartbeat"), weight=2),
     Fault("kill -9 of PostgreSQL", kill_postgres, weight=2),
     Fault("kill -9 of Redis", kill_redis, weight=2),
     Fault("kill -9 of the supervisor", kill_supervisor),

@@ -83,7 +83,7 @@ async def _empty(queues: Queues) -> bool:
 
 
 class QueueContract:
-    """Inherit it and define the fixture `open_queues`."""
+    """Inherit it and define `open_queues`; or `TellingQueueContract`, where the broker shows its messages."""
 
     @pytest.fixture
     def open_queues(self) -> OpenQueues:
@@ -232,6 +232,27 @@ class QueueContract:
         assert await queues.drop(INGEST_QUEUE, dead.dead_letter_id) is None
         assert (await queues.depths())[INGEST_QUEUE].dead_letters == 0
 
+    async def test_depths_tell_waiting_from_in_flight(self, open_queues: OpenQueues) -> None:
+        queues = await open_queues("worker")
+        await queues.publish(INGEST_QUEUE, [request(n) for n in range(5)])
+        depth = (await queues.depths())[INGEST_QUEUE]
+        assert (depth.waiting, depth.in_flight, depth.dead_letters) == (5, 0, 0)
+        recorder = Recorder(gate=asyncio.Event())
+        async with consuming(queues, recorder, concurrency=1):
+            await eventually(lambda: recorder.seen)
+            assert 1 <= (await queues.depths())[INGEST_QUEUE].in_flight <= 3
+
+
+class TellingQueueContract(QueueContract):
+    """Also what a broker can tell of the messages that it holds, if it can."""
+
+    async def test_the_age_of_the_oldest_message(self, open_queues: OpenQueues) -> None:
+        queues = await open_queues("api")
+        await queues.publish(INGEST_QUEUE, [request(n) for n in range(5)])
+        depth = (await queues.depths())[INGEST_QUEUE]
+        assert depth.oldest_seconds is not None
+        assert 0 <= depth.oldest_seconds < 10
+
     async def test_the_files_on_a_queue_are_those_of_every_message_that_is_not_done(
         self, open_queues: OpenQueues
     ) -> None:
@@ -259,15 +280,3 @@ class QueueContract:
             [EmbedRequest(file_id=UUID(int=n // 2), generation=1, chunk_ids=chunks) for n in range(1_100)],
         )
         assert await queues.files_on(EMBEDDING_QUEUE) == frozenset(UUID(int=n) for n in range(550))
-
-    async def test_depths_tell_waiting_from_in_flight(self, open_queues: OpenQueues) -> None:
-        queues = await open_queues("worker")
-        await queues.publish(INGEST_QUEUE, [request(n) for n in range(5)])
-        depth = (await queues.depths())[INGEST_QUEUE]
-        assert (depth.waiting, depth.in_flight, depth.dead_letters) == (5, 0, 0)
-        assert depth.oldest_seconds is not None
-        assert 0 <= depth.oldest_seconds < 10
-        recorder = Recorder(gate=asyncio.Event())
-        async with consuming(queues, recorder, concurrency=1):
-            await eventually(lambda: recorder.seen)
-            assert 1 <= (await queues.depths())[INGEST_QUEUE].in_flight <= 3

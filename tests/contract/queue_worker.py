@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from penstock.models import INGEST_QUEUE
 from penstock.queues.policy import RetryPolicy
-from penstock.queues.port import Delivery, Done, Verdict
+from penstock.queues.port import Delivery, Done, Queues, Verdict
 from penstock.queues.redis import RedisQueues
 from penstock.settings import QueueSettings
 
@@ -46,11 +46,18 @@ async def handle(delivery: Delivery) -> Verdict:
     return Done()
 
 
+async def open_at(url: str, worker: str, lease: float) -> Queues:
+    """The queues behind a URL, opened."""
+    settings = QueueSettings(url=SecretStr(url), lease_seconds=lease)
+    queues = RedisQueues(settings, worker=worker)
+    await queues.open()
+    return queues
+
+
 async def main(url: str, name: str, lease: str, hard_limit: str, concurrency: str) -> None:
-    queues = RedisQueues(QueueSettings(url=SecretStr(url), lease_seconds=float(lease)), worker=name)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await queues.open()
+    queues = await open_at(url, name, float(lease))
     await queues.consume(INGEST_QUEUE, handle, concurrency=int(concurrency), hard_limit=float(hard_limit), stop=stop)
     await queues.close()
     say("stopped")

@@ -12,7 +12,16 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from cut_off import end_as_a_killed_process_does
 from pydantic import SecretStr
-from queue_contract import LEASE, OpenQueues, QueueContract, Recorder, consuming, eventually, eventually_async, request
+from queue_contract import (
+    LEASE,
+    OpenQueues,
+    Recorder,
+    TellingQueueContract,
+    consuming,
+    eventually,
+    eventually_async,
+    request,
+)
 from real_servers import RunningServer, installed_redis, redis_command, redis_in
 from structlog.testing import capture_logs
 from tcp_proxy import TcpProxy
@@ -46,7 +55,7 @@ async def opener(url: str) -> AsyncIterator[OpenQueues]:
         await queues.close()
 
 
-class RedisContract(QueueContract):
+class RedisContract(TellingQueueContract):
     async def kill(self, queues: Queues, task: asyncio.Task[None]) -> None:
         await end_as_a_killed_process_does(cast("RedisQueues", queues), task)
 

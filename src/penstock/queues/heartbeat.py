@@ -1,10 +1,10 @@
-"""The heartbeat of one Worker, in a process of its own: `python -m penstock.queues.heartbeat`.
+"""The heartbeat of one Worker, in a process of its own: `redis_heartbeat.py` and `sqs_heartbeat.py` run it.
 
 A native library that keeps the interpreter to itself stops every thread of the Worker, also one that would renew
 its leases. This process goes on. It is told over stdin, in JSON lines, which messages are worked on, and ends
 when stdin does, with the Worker.
 
-    {"url": …, "stream": …, "group": …, "consumer": …, "parent": pid, "every": seconds}     once
+    {"parent": pid, "every": seconds, …}    once, with what the broker's own part needs to know
     {"hold": message id, "seconds": …}      renew its lease for at most so long
     {"release": message id}
 
@@ -21,17 +21,15 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from redis import Redis
-from redis.exceptions import RedisError
-
-from penstock.queues.redis_scripts import RENEW
+Renew = Callable[[Sequence[str]], None]
+"""Renews the leases of these messages, those that are still ours. Raises nothing because the broker is away."""
 
 DEAF_SECONDS = 10.0
 """Past a message's time the Worker gets so long to let go of it: its event loop should have done so at once."""
-REDIS_SECONDS = 5.0
 KILLED = "a worker was deaf for too long and is killed: its message {id} was to end {seconds:.0f} s ago\n"
 
 
@@ -73,16 +71,13 @@ def is_stopped(pid: int) -> bool:
         return False
 
 
-def main() -> None:
-    """Beat until stdin ends."""
+def beat(open_renewal: Callable[[dict[str, Any]], Renew]) -> None:
+    """Beat until stdin ends. `open_renewal` is given the first order."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the Worker drains, and needs its leases meanwhile
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with open(0, "rb", buffering=0, closefd=False) as orders:  # it is no path
         order = json.loads(orders.readline())
-    client: Any = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  # **kwargs
-        order["url"], socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
-    )
-    renew, holds, parent = client.register_script(RENEW), Holds(), order["parent"]
+    renew, holds, parent = open_renewal(order), Holds(), order["parent"]
     due = 0.0
     with suppress(BrokenPipeError):  # the Worker has gone: stdin has ended as well
         os.write(1, b"\n")
@@ -104,11 +99,4 @@ def main() -> None:
             os.kill(parent, signal.SIGKILL)
             return
         if ids := holds.alive(now):
-            try:
-                renew(keys=[order["stream"]], args=[order["group"], order["consumer"], *ids])
-            except (RedisError, OSError):
-                continue  # the Worker has said that Redis is away; it is tried again with the next beat
-
-
-if __name__ == "__main__":
-    main()
+            renew(ids)

@@ -16,7 +16,7 @@ from penstock.tasks import beside
 
 log = structlog.get_logger()
 
-COMMAND = (sys.executable, "-P", "-m", "penstock.queues.heartbeat")
+COMMAND = (sys.executable, "-P", "-m")
 """-P: a file in the user's folder must not pass for one of our modules."""
 PAUSE_SECONDS = 0.5
 """Before another try, where the process does not start or dies at once."""
@@ -25,8 +25,10 @@ PAUSE_SECONDS = 0.5
 class Keeper:
     """Keeps leases alive while `running`, from a process of its own. Its methods cost one write to a pipe."""
 
-    def __init__(self, *, url: str, stream: str, group: str, consumer: str, every: float) -> None:
-        self._first = {"url": url, "stream": stream, "group": group, "consumer": consumer, "every": every}
+    def __init__(self, module: str, *, every: float, **first: object) -> None:
+        """`module` is the broker's heartbeat, which is told `first`; it renews leases `every` so many seconds."""
+        self._module = module
+        self._first = {**first, "every": every}
         self._until: dict[str, float] = {}
         self._process: asyncio.subprocess.Process | None = None
         self._begun = asyncio.Event()
@@ -68,6 +70,7 @@ class Keeper:
     async def _run_once(self) -> int:
         process = await asyncio.create_subprocess_exec(
             *COMMAND,
+            self._module,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,  # the terminal's Ctrl-C is for the Worker, which needs its leases while it drains

@@ -146,7 +146,8 @@ class RedisQueues:
 
     def _keeper(self, queue: str) -> Keeper:
         every = min(MOST_BEAT_SECONDS, self._settings.lease_seconds / 4)
-        return Keeper(url=self._url, stream=queue, group=GROUP, consumer=self._worker, every=every)
+        told = {"url": self._url, "stream": queue, "group": GROUP, "consumer": self._worker}
+        return Keeper("penstock.queues.redis_heartbeat", every=every, **told)
 
     def _leases(self, queue: str) -> Leases:
         return Leases(self._client, queue, self._worker, self._settings.lease_seconds)
