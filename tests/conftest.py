@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from pydantic import SecretStr
-from real_servers import RunningServer, postgres_in, redis_command, redis_in
+from real_servers import RunningServer, aws_in, forget_all, postgres_in, redis_command, redis_in
 
 from penstock.database.migrate import migrate
 from penstock.settings import DatabaseSettings
@@ -45,6 +45,29 @@ def private_postgres(tmp_path: Path) -> Iterator[RunningServer]:
 def private_redis(tmp_path: Path) -> Iterator[RunningServer]:
     """A Redis of this test alone, to kill, freeze and restart."""
     yield from _run(redis_in(tmp_path))
+
+
+@pytest.fixture(scope="session")
+def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The session's AWS. Shared: do not stop it."""
+    yield from _run(aws_in(tmp_path_factory.mktemp("aws")))
+
+
+@pytest.fixture
+def aws_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anything will do for an emulated AWS; also for the processes that a test starts."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+
+
+@pytest.fixture
+def sqs_url(aws_server: RunningServer, aws_credentials: None) -> str:
+    """An SQS without queues. One test at a time uses it."""
+    forget_all(aws_server.url)
+    return f"sqs://eu-central-1/test?endpoint={aws_server.url}"
 
 
 MakeDatabase = Callable[..., str]

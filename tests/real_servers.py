@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import redis
 
@@ -99,6 +101,26 @@ def redis_in(folder: Path) -> RunningServer:
     """A Redis with its data and its log in `folder`; not started yet."""
     server: Redis = prepare_redis(folder / "redis")
     return RunningServer(server.url, server.program, lambda _: server.is_ready(), folder / "redis.log")
+
+
+def aws_in(folder: Path) -> RunningServer:
+    """An AWS of this machine, moto's over HTTP, with its log in `folder`; not started yet. It keeps nothing on disk."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    program = Program((sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)))
+    return RunningServer(url, program, lambda _: _aws_answers(url), folder / "aws.log")
+
+
+def _aws_answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/moto-api/", trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def forget_all(aws_url: str) -> None:
+    """Leave that AWS as if it had just been started."""
+    httpx.post(f"{aws_url}/moto-api/reset", trust_env=False).raise_for_status()
 
 
 def redis_command(url: str, *words: str) -> Any:

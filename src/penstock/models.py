@@ -225,7 +225,7 @@ class QueueDepth(Value):
     waiting: int = Field(description="Messages that no worker has taken.")
     in_flight: int = Field(description="Messages that a worker holds under a lease.")
     dead_letters: int = Field(description="Messages that were given up on.")
-    oldest_seconds: float | None = Field(description="Age of the oldest unfinished message.")
+    oldest_seconds: float | None = Field(description="Age of the oldest unfinished message, where it is known.")
 
 
 class DeadLetter(Value):

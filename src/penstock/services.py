@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import anyio.to_thread
 
@@ -28,6 +30,9 @@ from penstock.queues.port import Queues
 from penstock.queues.redis import RedisQueues
 from penstock.settings import AUTO_LANGUAGE, QueueSettings, Settings
 from penstock.work_folders import work_folder
+
+if TYPE_CHECKING:
+    from penstock.queues.sqs import SqsQueues
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +92,22 @@ async def _check_language(database: Database, language: str) -> None:
 
 
 async def open_queues(settings: QueueSettings, *, worker: str, drain_seconds: float) -> Queues:
-    """The queues behind the URL: for now Redis, whatever the scheme."""
-    queues = RedisQueues(settings, worker=worker, drain_seconds=drain_seconds)
+    """The queues behind the URL, by its scheme."""
+    queues = _queues(settings, worker=worker, drain_seconds=drain_seconds)
     try:
         await queues.open()
     except BaseException:
         await queues.close()
         raise
     return queues
+
+
+def _queues(settings: QueueSettings, *, worker: str, drain_seconds: float) -> RedisQueues | SqsQueues:
+    if urlsplit(settings.url.get_secret_value()).scheme != "sqs":
+        return RedisQueues(settings, worker=worker, drain_seconds=drain_seconds)
+    from penstock.queues.sqs import SqsQueues  # noqa: PLC0415  (botocore takes 0.5 s, which others do without)
+
+    return SqsQueues(settings, worker=worker, drain_seconds=drain_seconds)
 
 
 @asynccontextmanager

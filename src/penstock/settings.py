@@ -49,12 +49,15 @@ class DatabaseSettings(Group):
 
 
 class QueueSettings(Group):
-    url: SecretStr = Field(default=SecretStr("redis://localhost:6379/0"), description="redis://, rediss:// or unix://.")
+    url: SecretStr = Field(
+        default=SecretStr("redis://localhost:6379/0"),
+        description="redis://, rediss:// or unix://; sqs://REGION/PREFIX, with ?endpoint=URL where it is not AWS.",
+    )
 
     @field_validator("url")
     @classmethod
     def _known_scheme(cls, url: SecretStr) -> SecretStr:
-        return _checked_scheme(url, ("redis", "rediss", "unix"))
+        return _checked_scheme(url, ("redis", "rediss", "unix", "sqs"))
 
     lease_seconds: float = Field(
         default=15, ge=1, le=3600, description="A worker that is silent for so long loses its messages to another."

@@ -17,6 +17,7 @@ from penstock.models import INGEST_QUEUE
 from penstock.queues.policy import RetryPolicy
 from penstock.queues.port import Delivery, Done, Queues, Verdict
 from penstock.queues.redis import RedisQueues
+from penstock.queues.sqs import SqsQueues
 from penstock.settings import QueueSettings
 
 POISON, DEAF, SLEEPER, STUCK = 666, 777, 888, 999
@@ -49,7 +50,10 @@ async def handle(delivery: Delivery) -> Verdict:
 async def open_at(url: str, worker: str, lease: float) -> Queues:
     """The queues behind a URL, opened."""
     settings = QueueSettings(url=SecretStr(url), lease_seconds=lease)
-    queues = RedisQueues(settings, worker=worker)
+    if url.startswith("sqs:"):
+        queues = SqsQueues(settings, worker=worker, poll_seconds=1)
+    else:
+        queues = RedisQueues(settings, worker=worker)
     await queues.open()
     return queues
 

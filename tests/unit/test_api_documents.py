@@ -72,3 +72,16 @@ def test_the_messages_are_documented_without_the_secrets_of_their_broker() -> No
     told = json.loads(document)
     assert set(told["channels"]) == {"ingest-queue", "embedding-queue"}
     assert {"IngestRequest", "EmbedRequest"} <= set(told["components"]["schemas"])
+
+
+def test_the_queues_on_sqs_are_told_where_they_are() -> None:
+    document = json.loads(asyncapi.document("sqs://eu-central-1/acme"))
+    assert document["servers"] == {"development": {"host": "sqs.eu-central-1.amazonaws.com", "protocol": "sqs"}}
+    assert document["channels"]["ingest-queue"]["address"] == "acme-ingest-queue"
+    assert "redis" not in json.dumps(document)
+    elsewhere = json.loads(asyncapi.document("sqs:///?endpoint=http://127.0.0.1:5000"))
+    assert elsewhere["servers"]["development"]["host"] == "127.0.0.1:5000"
+    assert (
+        elsewhere["components"]["messages"].keys()
+        == json.loads(asyncapi.document("redis://h"))["components"]["messages"].keys()
+    )

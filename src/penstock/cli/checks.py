@@ -149,7 +149,9 @@ def _scalar(connection: psycopg.Connection, query: Any) -> object:
 
 
 def check_queue(settings: QueueSettings) -> Check:
-    """Connect, and read whether this Redis keeps what it is given."""
+    """Connect, and read whether this broker keeps what it is given."""
+    if urlsplit(settings.url.get_secret_value()).scheme == "sqs":
+        return _check_sqs(settings)
     try:
         return asyncio.run(_check_redis(settings))
     except (RedisError, OSError, ValueError) as error:
@@ -171,6 +173,24 @@ async def _check_redis(settings: QueueSettings) -> Check:
     state = "error" if any(weakness.loses_messages for weakness in weak) else "warning"
     problems = "; ".join(weakness.problem for weakness in weak)
     return Check("queue", state, f"{found}; {problems}", "; ".join(weakness.advice for weakness in weak))
+
+
+def _check_sqs(settings: QueueSettings) -> Check:
+    from penstock.queues.sqs_look import look_at_sqs  # botocore takes 0.5 s
+
+    try:
+        look = asyncio.run(look_at_sqs(settings.url.get_secret_value()))
+    except PenstockError as error:
+        advice = "see PENSTOCK_QUEUE_URL, and AWS' own variables, profiles or roles for credentials"
+        return Check("queue", "error", error.message, advice)
+    if look.missing:
+        advice = "the first role that starts makes them, if it may; else somebody who may has to"
+        return Check("queue", "warning", f"{look.where}, without {', '.join(look.missing)}", advice)
+    found = f"{look.where}, {look.messages:,} messages"
+    if look.problems:
+        advice = "set these queues' attributes as docs/decisions/0027-queues-on-sqs.md says"
+        return Check("queue", "warning", f"{found}; {'; '.join(look.problems)}", advice)
+    return Check("queue", "ok", found)
 
 
 def check_object_store(settings: ObjectStoreSettings) -> Check:
