@@ -47,13 +47,13 @@ async def handle(delivery: Delivery) -> Verdict:
     return Done()
 
 
-async def open_at(url: str, worker: str, lease: float) -> Queues:
+async def open_at(url: str, worker: str, lease: float, *, drain_seconds: float = 20) -> Queues:
     """The queues behind a URL, opened."""
     settings = QueueSettings(url=SecretStr(url), lease_seconds=lease)
     if url.startswith("sqs:"):
-        queues = SqsQueues(settings, worker=worker, poll_seconds=1)
+        queues = SqsQueues(settings, worker=worker, drain_seconds=drain_seconds, poll_seconds=1)
     else:
-        queues = RedisQueues(settings, worker=worker)
+        queues = RedisQueues(settings, worker=worker, drain_seconds=drain_seconds)
     await queues.open()
     return queues
 
