@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from installation import EXAMPLES, penstock_up
 from real_servers import RunningServer, free_port, installed_redis, postgres_in
@@ -54,4 +55,38 @@ def test_up_uses_the_servers_that_the_settings_name(
         assert {check["state"] for check in checked["checks"]} <= {"ok", "warning"}
         assert "s3cret" not in str(checked)
         assert not (tmp_path / "data" / "postgres").exists()
+        assert not (tmp_path / "data" / "redis").exists()
+
+
+def test_the_same_on_sqs_and_s3(
+    aws_server: RunningServer, sqs_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the URLs differ; AWS is emulated, over HTTP."""
+    httpx.put(f"{aws_server.url}/bucket", trust_env=False).raise_for_status()
+    for name, value in {
+        "AWS_ENDPOINT_URL": aws_server.url,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1",
+        "PENSTOCK_QUEUE_URL": sqs_url,
+        "PENSTOCK_OBJECT_STORE_URL": "s3://bucket/objects",
+    }.items():
+        monkeypatch.setenv(name, value)
+    torn = tmp_path / "torn.pdf"
+    torn.write_bytes(b"%PDF-1.7\n" + bytes(range(256)) * 8)
+    with penstock_up(tmp_path / "data") as penstock:
+        added = penstock.lines("add", EXAMPLES)
+        assert {line["status"] for line in added} == {"complete"}
+        (hit,) = penstock.json("search", "how fast may the intake gate be closed", "-k", 1)
+        assert Path(hit["name"]).name == "operations-manual.pdf"
+        (failed,) = penstock.lines("add", torn, status=1)
+        assert failed["status"] == "failed"
+        (letter,) = penstock.json("dead-letters", "list")
+        assert (letter["file_id"], letter["code"]) == (failed["file_id"], failed["error"]["code"])
+        depths = penstock.json("queues")
+        assert all(queue["waiting"] == queue["in_flight"] == 0 for queue in depths.values())
+        assert depths["ingest-queue"]["dead_letters"] == 1
+        penstock.run("dead-letters", "drop", letter["dead_letter_id"])
+        assert penstock.json("dead-letters", "list") == []
+        checks = {check["name"]: check for check in penstock.json("doctor")["checks"]}
+        assert checks["queue"]["state"] == checks["object store"]["state"] == "ok"
         assert not (tmp_path / "data" / "redis").exists()
