@@ -42,7 +42,15 @@ def test_who_was_handed_a_message_and_said_nothing_makes_it_a_suspect() -> None:
     assert (came_to_an_end.attempt, came_to_an_end.suspect) == (5, False)
 
 
-@pytest.mark.parametrize("attributes", [{"attempts": "many"}, {"attempts": ""}, {"published_at": "yesterday"}])
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"attempts": "many"},
+        {"attempts": "9" * 5_000},
+        {"published_at": "yesterday"},
+        {"published_at": "2026-11-27T00:00:00"},
+    ],
+)
 def test_attributes_that_are_not_ours_change_nothing(attributes: dict[str, str]) -> None:
     strange = replace(FRESH, attributes=attributes)
     assert (strange.attempt, strange.suspect, strange.published_at) == (1, False, NOW)

@@ -21,7 +21,16 @@ from pydantic import ValidationError
 from penstock.errors import GaveUp
 from penstock.models import MESSAGE_TYPES, DeadLetter
 from penstock.queues.port import Bury
-from penstock.queues.sqs_messages import PUBLISHED_AT, Entry, Received, harmless
+from penstock.queues.sqs_messages import (
+    ATTEMPTS,
+    PUBLISHED_AT,
+    Entry,
+    Received,
+    counted_in,
+    harmless,
+    moment_in,
+    shortened,
+)
 from penstock.queues.sqs_wire import Wire, dead_letters_of
 
 MOST_READ = 1_000
@@ -45,12 +54,12 @@ def letter_of(received: Received, verdict: Bury, *, worker: str) -> Entry:
     attributes = {
         "code": verdict.code,
         "reason": verdict.reason[:MOST_REASON],
-        "attempts": str(received.attempt if verdict.attempts is None else verdict.attempts),
+        ATTEMPTS: str(received.attempt if verdict.attempts is None else verdict.attempts),
         "worker": worker,
         PUBLISHED_AT: received.published_at.isoformat(),
         "dead_at": datetime.now(UTC).isoformat(),
     }
-    return Entry(received.body, {name: harmless(value) for name, value in attributes.items()})
+    return shortened(Entry(received.body, {name: harmless(value) for name, value in attributes.items()}))
 
 
 @dataclass(slots=True)
@@ -111,8 +120,7 @@ class Letters:
         kept = received.attributes
         message = _message(queue, received.body)
         by_us = "code" in kept
-        attempts = kept.get("attempts", "0")
-        counted = int(attempts) if attempts.isdecimal() else 0
+        counted = counted_in(kept)
         return DeadLetter(
             dead_letter_id=_id_of(received),
             queue=queue,
@@ -122,7 +130,7 @@ class Letters:
             attempts=counted if by_us else counted + self.most_receives,
             worker=kept.get("worker", "unknown"),
             first_at=received.published_at,
-            last_at=_moment(kept.get("dead_at")) or received.sent_at,
+            last_at=moment_in(kept, "dead_at") or received.sent_at,
             message=message,
         )
 
@@ -134,13 +142,6 @@ def _id_of(received: Received) -> str:
 def _order(letter_id: str) -> tuple[int, str]:
     sent, _, message_id = letter_id.partition("-")
     return int(sent), message_id
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
 
 
 def _message(queue: str, body: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ MOST_ENTRIES = 10
 MOST_BYTES = 256 * 1024
 """In one request, and so of one message. AWS has raised its limit since; other servers have not."""
 ATTEMPTS, SUSPECT, PUBLISHED_AT = "attempts", "suspect", "published_at"
+COUNT = re.compile(r"[0-9]{1,6}")
 NO_TEXT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """SQS refuses a message with one of these characters anywhere."""
 
@@ -57,8 +58,7 @@ class Received:
     @property
     def attempt(self) -> int:
         """This one's number, from 1."""
-        counted = self.attributes.get(ATTEMPTS, "")
-        return self.receives + (int(counted) if counted.isdecimal() else 0)
+        return self.receives + counted_in(self.attributes)
 
     @property
     def suspect(self) -> bool:
@@ -68,10 +68,7 @@ class Received:
     @property
     def published_at(self) -> datetime:
         """When it was first sent, before all copies."""
-        try:
-            return datetime.fromisoformat(self.attributes[PUBLISHED_AT])
-        except (KeyError, ValueError):
-            return self.sent_at
+        return moment_in(self.attributes, PUBLISHED_AT) or self.sent_at
 
     def copy(self, *, counts: bool, delay: int = 0) -> Entry:
         """The same message, to be tried again after `delay` seconds; whether this attempt counts.
@@ -85,6 +82,21 @@ class Received:
         if self.suspect and not counts:
             attributes[SUSPECT] = "yes"
         return Entry(self.body, attributes, delay)
+
+
+def counted_in(attributes: Mapping[str, str]) -> int:
+    """How many attempts an attribute says there were; 0 where it says no such thing."""
+    counted = attributes.get(ATTEMPTS, "")
+    return int(counted) if COUNT.fullmatch(counted) else 0
+
+
+def moment_in(attributes: Mapping[str, str], name: str) -> datetime | None:
+    """The moment in an attribute; None where there is none, or one of no time zone."""
+    try:
+        moment = datetime.fromisoformat(attributes[name])
+    except (KeyError, ValueError):
+        return None
+    return moment if moment.tzinfo else None
 
 
 def entry_of(message: Message) -> Entry:
@@ -121,6 +133,12 @@ def batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         size += entry.size
     if batch:
         yield batch
+
+
+def shortened(entry: Entry) -> Entry:
+    """The entry with as much of its body as one message may have. Only a message of somebody else is longer."""
+    room = MOST_BYTES - replace(entry, body="").size
+    return replace(entry, body=entry.body.encode()[:room].decode(errors="ignore"))
 
 
 def harmless(text: str) -> str:
