@@ -19,10 +19,13 @@ check: lint types contracts fast  ## lint, types, import contracts, fast tests
 # Tests that compute and wait for nobody; the others kill, freeze and time processes, and have the machine to themselves.
 BESIDE_EACH_OTHER := tests/unit $(addprefix tests/integration/test_,fidelity.py formats_corpora.py fuzz.py determinism.py words.py) \
 	$(addprefix tests/deploy/test_,aws.py image.py kubernetes.py) tests/acceptance/test_documentation_site.py
+# Each has a broker of its own and mostly waits for it.
+CONTRACTS := tests/contract
 
 test: .venv/installed distribution-redis programs-to-compare language-data lint types contracts  ## all of it: what CI runs
 	$(BIN)/pytest -n 2 --dist loadfile $(BESIDE_EACH_OTHER)
-	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE_EACH_OTHER))
+	$(BIN)/pytest -n 2 --dist loadfile $(CONTRACTS)
+	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE_EACH_OTHER) $(CONTRACTS))
 
 lint: .venv/installed
 	$(BIN)/ruff check $(CODE)

@@ -11,7 +11,6 @@ from starlette.routing import Route
 from penstock.api.app import create_app
 from penstock.api.opening import Opening
 from penstock.cli import app as cli
-from penstock.errors import InvalidSettings
 from penstock.settings import PREFIX, Settings, load_settings
 from penstock.workers.health import Health
 from penstock.workers.health_pages import application
@@ -22,15 +21,6 @@ MARGIN_SECONDS = 15
 """What giving messages back and closing take after the drain, at the least that an orchestrator must leave."""
 
 Manifest = dict[str, Any]
-
-
-def queues_on(scheme: str) -> bool:
-    """Whether this version of Penstock takes a queue of that kind."""
-    try:
-        load_settings({"PENSTOCK_QUEUE_URL": f"{scheme}://example"})
-    except InvalidSettings:
-        return False
-    return True
 
 
 def settings_of(environment: Mapping[str, str]) -> Settings:

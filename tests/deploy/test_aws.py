@@ -21,7 +21,7 @@ import boto3  # pyright: ignore[reportMissingTypeStubs]
 import httpx
 import pytest
 from cfnlint.decode import cfn_yaml  # pyright: ignore[reportMissingTypeStubs]
-from manifests import DRAIN, MARGIN_SECONDS, ROOT, api_paths, commands, queues_on, settings_of, worker_paths
+from manifests import DRAIN, MARGIN_SECONDS, ROOT, api_paths, commands, settings_of, worker_paths
 from real_servers import free_port, wait_until
 from test_image import image_environment
 
@@ -102,9 +102,8 @@ def test_a_task_runs_a_role_with_settings_and_nothing_more(template: dict[str, A
     assert one["Command"] == [role]
     assert role in commands()
     variables = environment(template, role)
-    if queues_on("sqs"):
-        assert settings_of(variables).queue.url.get_secret_value() == "sqs://eu-central-1/acme"
-    settings = settings_of({**variables, "PENSTOCK_QUEUE_URL": "redis://example"})
+    settings = settings_of(variables)
+    assert settings.queue.url.get_secret_value() == "sqs://eu-central-1/acme"
     assert settings.object_store.url == "s3://acme-objects"
     assert settings.database.url.get_secret_value().endswith("@database.example.org:5432/penstock?sslmode=require")
     assert [secret["Name"] for secret in one["Secrets"]] == ["PGPASSWORD"]

@@ -13,7 +13,7 @@ import kubernetes_validate  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 import yaml
 from cloudcoil.models.keda import v1alpha1 as keda
-from manifests import DRAIN, MARGIN_SECONDS, ROOT, Manifest, api_paths, commands, queues_on, settings_of, worker_paths
+from manifests import DRAIN, MARGIN_SECONDS, ROOT, Manifest, api_paths, commands, settings_of, worker_paths
 
 from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, QueueDepth
 from penstock.scaling import EMBEDDERS, INGESTERS, ScalingRule
@@ -125,8 +125,6 @@ def test_keda_asks_the_service_and_is_let_in(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_settings_load(overlay: str) -> None:
-    if not queues_on(overlay):
-        pytest.skip(f"this version has no queue on {overlay}")
     settings = settings_of(environment(overlay))
     assert settings.api.host == "0.0.0.0"
     assert settings.queue.url.get_secret_value().startswith(overlay)
