@@ -58,7 +58,7 @@ def take_all(pipeline: Pipeline) -> list[UUID]:
 async def test_a_bulk_load_does_not_fill_the_queue(pipeline: Pipeline) -> None:
     """Trap: a million files at once fill the broker's memory."""
     bulk = await record(pipeline, 300, batch=uuid4())
-    assert await pipeline.dispatch() == LEAST_WAITING
+    assert await pipeline.dispatch() == LEAST_WAITING[INGEST_QUEUE]
     assert await pipeline.dispatch() == 0, "the queue is full"
     depth = (await backlog(database=pipeline.services.database, queues=pipeline.asked))[INGEST_QUEUE]
     assert depth.waiting == 300, "what waits in the rows waits all the same"
@@ -95,8 +95,8 @@ async def test_two_bulk_loads_share_and_nobody_starves(pipeline: Pipeline) -> No
         order += take_all(pipeline)
     half = order[: len(order) // 2]
     assert len(set(half) & set(first)) == pytest.approx(100, abs=30)
-    assert first[0] in order[:LEAST_WAITING]
-    assert second[0] in order[:LEAST_WAITING]
+    assert first[0] in order[: LEAST_WAITING[INGEST_QUEUE]]
+    assert second[0] in order[: LEAST_WAITING[INGEST_QUEUE]]
 
 
 async def test_a_lane_of_large_files_gets_fewer_turns(pipeline: Pipeline) -> None:
@@ -120,7 +120,7 @@ async def test_chunks_of_a_large_file_let_those_of_a_small_one_pass(pipeline: Pi
     small = await pipeline.submit("One gate.", batch=uuid4())
     await pipeline.ingest(IngestRequest(file_id=small.file_id, generation=1))
     waiting = pipeline.asked.messages[EMBEDDING_QUEUE]
-    assert len(waiting) == LEAST_WAITING
+    assert len(waiting) == LEAST_WAITING[EMBEDDING_QUEUE]
     assert {message.file_id for message in waiting} == {large.file_id}
     pipeline.asked.messages[EMBEDDING_QUEUE] = []
     await pipeline.dispatch()
@@ -198,7 +198,15 @@ def depth(waiting: int, in_flight: int) -> QueueDepth:
     [(0, 0, 16), (12, 0, 4), (13, 0, 0), (16, 0, 0), (500, 0, 0), (0, 8, 32), (20, 8, 12), (30, 8, 0), (0, 200, 416)],
 )
 def test_a_queue_is_longer_the_more_workers_it_has(waiting: int, in_flight: int, free: int) -> None:
-    assert room(depth(waiting, in_flight)) == free
+    assert room(INGEST_QUEUE, depth(waiting, in_flight)) == free
+
+
+@pytest.mark.parametrize(
+    ("waiting", "in_flight", "free"), [(0, 0, 4), (3, 0, 1), (0, 4, 8), (6, 4, 2), (7, 4, 0), (0, 200, 204)]
+)
+def test_few_messages_of_many_chunks_wait(waiting: int, in_flight: int, free: int) -> None:
+    """Trap: a single file waits behind half a thousand Chunks for each Embedder."""
+    assert room(EMBEDDING_QUEUE, depth(waiting, in_flight)) == free
 
 
 def waiting_file(turn: float, chunks: int, *, newest: bool = False) -> WaitingFile:

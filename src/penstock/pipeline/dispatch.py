@@ -39,10 +39,12 @@ from penstock.tasks import beside
 
 log = structlog.get_logger()
 
-LEAST_WAITING = 16
-"""Messages that may wait on a queue even where no worker has shown itself."""
-WAITING_FOR_EACH_IN_FLIGHT = 2
-"""More workers, a longer queue: what waits is gone within about twice the time of one message."""
+LEAST_WAITING = {INGEST_QUEUE: 16, EMBEDDING_QUEUE: 4}
+"""Messages that may wait on a queue even where no worker has shown itself. One of 64 Chunks is a second's work for a
+processor: whoever hands in a single file waits behind all of them.
+"""
+WAITING_FOR_EACH_IN_FLIGHT = {INGEST_QUEUE: 2, EMBEDDING_QUEUE: 1}
+"""More workers, a longer queue: what waits is gone within so many times the time of one message, and a little."""
 NEWEST_EVERY = 4
 """One message in so many is that of the newest File."""
 PAUSE_SECONDS = 0.05
@@ -53,9 +55,9 @@ LOOK_SECONDS = 5.0
 """Look at least so often: a process may have died between its commit and its dispatch."""
 
 
-def room(depth: QueueDepth) -> int:
+def room(queue: str, depth: QueueDepth) -> int:
     """How many messages a queue may take now. None until a quarter is free: a look for each single one is too dear."""
-    most = LEAST_WAITING + WAITING_FOR_EACH_IN_FLIGHT * depth.in_flight
+    most = LEAST_WAITING[queue] + WAITING_FOR_EACH_IN_FLIGHT[queue] * depth.in_flight
     free = most - depth.waiting
     return free if free >= most / 4 else 0
 
@@ -69,9 +71,9 @@ async def dispatch(*, database: Database, queues: Queues) -> int:
     waits = await _anything_waits(database)
     depths = await queues.depths() if any(waits.values()) else {}
     sent = 0
-    if waits[EMBEDDING_QUEUE] and (free := room(depths[EMBEDDING_QUEUE])):
+    if waits[EMBEDDING_QUEUE] and (free := room(EMBEDDING_QUEUE, depths[EMBEDDING_QUEUE])):
         sent += await _dispatch_chunks(free, database=database, queues=queues)
-    if waits[INGEST_QUEUE] and (free := room(depths[INGEST_QUEUE])):
+    if waits[INGEST_QUEUE] and (free := room(INGEST_QUEUE, depths[INGEST_QUEUE])):
         sent += await _dispatch_files(free, database=database, queues=queues)
     return sent
 
