@@ -78,9 +78,9 @@ once, fewer after the cooldown. At an even rate a message takes `target_seconds`
 the rate is (Little's law), so the target is what one chooses, and the Workers follow.
 
 Scale on the backlog that Penstock reports, not on the length of the queue. The queue is kept short on purpose
-(4 or 16 messages and 1 or 2 for each one in work, [ADR 18](decisions/0018-rows-are-the-backlog.md)): Redis' stream lag and
-SQS' `ApproximateNumberOfMessagesVisible` never show more, and a rule that divides them by a target would run one
-Worker for a million files. `deploy/` therefore asks the Core API's `/queues`, and
+(4 or 16 messages and 1 or 2 for each one in work, [ADR 18](decisions/0018-rows-are-the-backlog.md)): Redis' stream
+lag and SQS' `ApproximateNumberOfMessagesVisible` never show more, and a rule that divides them by a target would run
+one Worker for a million files. `deploy/` therefore asks the Core API's `/queues`, and
 [ADR 28](decisions/0028-scaling-on-the-reported-backlog.md) says why.
 
 | | service_seconds | target_seconds | cooldown_seconds | backlog per Worker | simulated here with |
