@@ -111,13 +111,20 @@ class ApiInMemory:
     def named(self, name: str) -> list[StoredFile]:
         return [file for file in self.files.values() if file.name == name]
 
-    def add_letter(self, letter_id: str, *, queue: str = "ingest-queue", reason: str = "it crashed") -> None:
+    def add_letter(
+        self,
+        letter_id: str,
+        *,
+        queue: str = "ingest-queue",
+        code: str = "parser_crashed",
+        reason: str = "it crashed",
+    ) -> None:
         now = datetime.now(UTC).isoformat()
         self.letters[queue, letter_id] = {
             "dead_letter_id": letter_id,
             "queue": queue,
             "file_id": str(uuid4()),
-            "code": "parser_crashed",
+            "code": code,
             "reason": reason,
             "attempts": 3,
             "worker": "w1",

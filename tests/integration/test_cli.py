@@ -37,9 +37,9 @@ def api(server: Server) -> ApiInMemory:
 
 
 def start(
-    api: ApiInMemory, *arguments: object, stdout: Output = None, stderr: Output = None
+    api: ApiInMemory, *arguments: object, stdout: Output = None, stderr: Output = None, columns: int = 100
 ) -> subprocess.Popen[bytes]:
-    environment = os.environ | {"PENSTOCK_URL": api.url, "TERM": "xterm-256color", "COLUMNS": "100"}
+    environment = os.environ | {"PENSTOCK_URL": api.url, "TERM": "xterm-256color", "COLUMNS": str(columns)}
     words = [str(argument) for argument in arguments]
     return subprocess.Popen([*COMMAND, *words], env=environment, stdout=stdout, stderr=stderr)
 
@@ -160,6 +160,18 @@ def test_json_stays_clean_while_the_bars_are_on_the_error_terminal(api: ApiInMem
     out, _ = added.communicate(timeout=30)
     assert {json.loads(line)["status"] for line in out.splitlines()} == {"complete"}
     assert "embedded" in shown
+
+
+@pytest.mark.parametrize(("columns", "spare"), [(80, False), (200, True)])
+def test_a_narrow_terminal_shows_names_on_one_line(api: ApiInMemory, tmp_path: Path, columns: int, spare: bool) -> None:
+    start(api, "add", make_files(tmp_path / "d", 1), stdout=subprocess.DEVNULL).wait(30)
+    ours, theirs = pty.openpty()
+    listing = start(api, "files", stdout=theirs, columns=columns)
+    os.close(theirs)
+    shown = read_all(ours)
+    assert listing.wait(30) == 0
+    assert ("size" in shown) is spare
+    assert re.search(r"complete .* d/\S+", shown)
 
 
 def test_a_table_on_a_terminal_and_lines_with_tabs_elsewhere(api: ApiInMemory, tmp_path: Path) -> None:

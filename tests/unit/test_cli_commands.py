@@ -458,7 +458,15 @@ def test_replay_all_replays_each_letter_of_every_page(run: Run, api: ApiInMemory
     assert run("dead-letters", "replay", "--all").stdout == "replayed 250 dead letters\n"
 
 
-@pytest.mark.parametrize("words", [(), ("1-0", "--all")])
+def test_letters_of_one_code_are_replayed_and_the_others_kept(run: Run, api: ApiInMemory) -> None:
+    for number, code in enumerate(["parser_timeout", "no_text", "parser_timeout"]):
+        api.add_letter(f"{number}-0", code=code)
+    assert len(run("dead-letters", "list", "--code", "no_text").stdout.splitlines()) == 1
+    assert run("dead-letters", "replay", "--all", "--code", "parser_timeout").stdout == "replayed 2 dead letters\n"
+    assert api.replayed == ["0-0", "2-0"]
+
+
+@pytest.mark.parametrize("words", [(), ("1-0", "--all"), ("1-0", "--code", "no_text")])
 def test_replay_wants_ids_or_all(run: Run, words: tuple[str, ...]) -> None:
     assert run("dead-letters", "replay", *words).exit_code == 2
 

@@ -206,16 +206,17 @@ LetterIds = Annotated[
     list[str] | None,
     typer.Argument(metavar="ID", help="Ids, as `penstock dead-letters list` shows them.", show_default=False),
 ]
-All = Annotated[bool, typer.Option("--all", help="Every dead letter, or every one of --queue.")]
+All = Annotated[bool, typer.Option("--all", help="Every dead letter, or every one of --queue and --code.")]
 OnQueue = Annotated[Queue | None, typer.Option("--queue", help="Only those of this queue.")]
+WithCode = Annotated[str | None, typer.Option("--code", help="Only those with this error code, as `gave_up`.")]
 
 
 @dead_letters.command("list")
-def list_letters(queue: OnQueue = None, as_json: Json = False, url: Url = None) -> None:
+def list_letters(queue: OnQueue = None, code: WithCode = None, as_json: Json = False, url: Url = None) -> None:
     """List the dead letters, oldest first."""
-    from penstock.cli.dead_letters import print_letters
+    from penstock.cli.dead_letters import Which, print_letters
 
-    print_letters(queue, url=url, as_json=as_json)
+    print_letters(Which(queue, code), url=url, as_json=as_json)
 
 
 @dead_letters.command("show")
@@ -236,13 +237,14 @@ def replay_letters(
     letter_ids: LetterIds = None,
     everything: All = False,
     queue: OnQueue = None,
+    code: WithCode = None,
     as_json: Json = False,
     url: Url = None,
 ) -> None:
     """Put dead letters back on their queue, all attempts before them."""
-    from penstock.cli.dead_letters import replay
+    from penstock.cli.dead_letters import Which, replay
 
-    replay(_ids_or_all(letter_ids, everything), queue, url=url, as_json=as_json)
+    replay(_ids_or_all(letter_ids, everything, code), Which(queue, code), url=url, as_json=as_json)
 
 
 @dead_letters.command("drop")
@@ -250,17 +252,20 @@ def drop_letters(
     letter_ids: LetterIds = None,
     everything: All = False,
     queue: OnQueue = None,
+    code: WithCode = None,
     as_json: Json = False,
     url: Url = None,
 ) -> None:
     """Forget dead letters; their Files stay as they are."""
-    from penstock.cli.dead_letters import drop
+    from penstock.cli.dead_letters import Which, drop
 
-    drop(_ids_or_all(letter_ids, everything), queue, url=url, as_json=as_json)
+    drop(_ids_or_all(letter_ids, everything, code), Which(queue, code), url=url, as_json=as_json)
 
 
-def _ids_or_all(letter_ids: list[str] | None, everything: bool) -> list[str] | None:
+def _ids_or_all(letter_ids: list[str] | None, everything: bool, code: str | None) -> list[str] | None:
     """The ids given; None for all."""
     if everything == bool(letter_ids):
         raise typer.BadParameter("give the ids of dead letters, or --all for every one", param_hint="ID")
+    if letter_ids and code:
+        raise typer.BadParameter("goes with --all; ids already say which", param_hint="--code")
     return letter_ids or None

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from penstock.cli.output import harmless, print_note
-from penstock.cli.tally import Row, Tally, summary
+from penstock.cli.tally import Row, Tally, counted, summary
 from penstock.models import FileStatus, page_ranges
 
 MOST_PLAIN_ROWS = 100
@@ -169,7 +169,7 @@ def told(row: Row) -> str:
     name = harmless(row.name)
     if row.error is not None:
         return f"{row.status:<9} {name}  {row.error.code}: {harmless(row.error.message)}"
-    chunks = f"  {row.chunk_count:,} chunks" if row.status is FileStatus.COMPLETE else ""
+    chunks = f"  {counted(row.chunk_count, 'chunk')}" if row.status is FileStatus.COMPLETE else ""
     unread = f"  pages not read: {page_ranges(row.unread_pages)}" if row.unread_pages else ""
     return f"{row.status:<9} {name}{chunks}{unread}"
 

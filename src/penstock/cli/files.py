@@ -27,7 +27,8 @@ def list_files(*, status: str | None, url: str | None, as_json: bool) -> None:
             print_table(("id", "name", "reason"), [_failure(file) async for file in found])
             return
         columns = ("id", "status", "pages", "chunks", "size", "name")
-        print_table(columns, [_row(file) async for file in found], right=("pages", "chunks", "size"))
+        numbers = ("pages", "chunks", "size")
+        print_table(columns, [_row(file) async for file in found], right=numbers, spare=("pages", "size"))
 
     run(url, show)
 

@@ -29,6 +29,10 @@ def harmless(text: str, *, keep: str = "") -> str:
     )  # fmt: skip
 
 
+WIDE = 120
+"""Columns of a terminal in which two ids and a sentence stand side by side."""
+
+
 def console(*, stderr: bool = False) -> Console:
     """A Rich console that prints text as it is: no markup, no emoji codes, no highlighting in it."""
     from rich.console import Console
@@ -60,8 +64,13 @@ async def print_list(values: AsyncIterable[BaseModel]) -> None:
     sys.stdout.write("[]\n" if opening == "[" else "\n]\n")
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """A table on a terminal; lines with tabs between the cells, for other programs, elsewhere."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), spare: Sequence[str] = ()
+) -> None:
+    """A table on a terminal; lines with tabs between the cells, for other programs, elsewhere.
+
+    A terminal of less than `WIDE` columns goes without the `spare` ones, or one word would stand on each line.
+    """
     if not sys.stdout.isatty():
         for row in rows:
             sys.stdout.write("\t".join(harmless(cell) for cell in row) + "\n")
@@ -71,13 +80,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
+    left_out = spare if console().width < WIDE else ()
+    shown = [at for at, column in enumerate(columns) if column not in left_out]
+    for column in (columns[at] for at in shown):
         # An id that is broken over two lines cannot be copied.
         table.add_column(
             column, justify="right" if column in right else "left", overflow="fold", no_wrap=column in ("id", "file")
         )
     for row in rows:
-        table.add_row(*(Text(harmless(cell)) for cell in row))
+        table.add_row(*(Text(harmless(row[at])) for at in shown))
     console().print(table)
 
 

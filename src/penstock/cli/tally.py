@@ -127,10 +127,10 @@ class Tally:
 
 def summary(tally: Tally, seconds: float, *, waited: bool) -> str:
     """The last line: what came of it, how fast, and what to widen to make it faster."""
-    parts = [_counted(tally.found, "file")]
+    parts = [counted(tally.found, "file")]
     if waited and tally.handed_in:
-        parts += [_counted(tally.pages, "page")] if tally.pages else []
-        parts += [_counted(tally.chunks, "chunk")]
+        parts += [counted(tally.pages, "page")] if tally.pages else []
+        parts += [counted(tally.chunks, "chunk")]
     line = f"{', '.join(parts)} in {seconds:.1f} s"
     if waited and tally.chunks:
         rate = f"{tally.chunks / seconds:,.0f} chunks/s"
@@ -140,7 +140,7 @@ def summary(tally: Tally, seconds: float, *, waited: bool) -> str:
     if tally.already_there:
         line += f"; {tally.already_there:,} already there"
     if tally.unread_pages:
-        line += f"; {_counted(tally.unread_pages, 'page')} not read (`penstock status ID`)"
+        line += f"; {counted(tally.unread_pages, 'page')} not read (`penstock status ID`)"
     return f"{line}; {tally.failed:,} failed" if tally.failed else line
 
 
@@ -149,5 +149,5 @@ def _bottleneck(clock: StageClock) -> str:
     return f"{stage} was the bottleneck, for {clock.seconds[stage]:.1f} s" if stage else "nothing was seen to wait"
 
 
-def _counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
