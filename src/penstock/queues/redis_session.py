@@ -85,8 +85,10 @@ class Slots:
 class Frozen:
     """Finds leases that do not age, because Redis' clock was set back since they began.
 
-    Redis shows their age as 0 until the clock has caught up, an hour or a day later. A lease that is renewed
-    shows 0 for a millisecond only; one that shows it whenever it is looked at for as long as a lease lasts has frozen.
+    Redis shows their age as 0 until the clock has caught up, an hour or a day later. What a Worker holds is renewed
+    every quarter of a lease at least, and then shows 0 for a millisecond only; what shows it at each look for half a
+    lease has frozen. Not for a whole one: where the clock is set back when a dead Worker's lease is nearly over,
+    the takeover would take two.
     """
 
     def __init__(self, lease_seconds: float, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -104,7 +106,7 @@ class Frozen:
         return [
             message_id
             for message_id, (first, times) in self._seen.items()
-            if times >= FROZEN_LOOKS and now - first >= self._lease_seconds
+            if times >= FROZEN_LOOKS and now - first >= self._lease_seconds / 2
         ]
 
 
