@@ -36,9 +36,9 @@ REPEAT = """
     make bench ONLY="idle flow"               # some; the page is written anew with what is there
     make bench-compare BASE=v0.1.0            # ratios to the results of another commit, or of another folder
 
-Each line of the table comes from `benchmarks/NAME.py`, which says in its first lines what it does. Peers are
-installed into `.bench-venv` and `.splitter-venv`, never beside Penstock. The filings and the documentation are
-looked for in `../shared/corpora`; `PENSTOCK_CORPORA` names another place.
+Each line of the table comes from the script of its name in `benchmarks/`, which says in its first lines what it does.
+Peers are installed into `.bench-venv` and `.splitter-venv`, never beside Penstock. The filings and the documentation
+are looked for in `../shared/corpora`; `PENSTOCK_CORPORA` names another place.
 """
 
 
