@@ -13,6 +13,9 @@ if TYPE_CHECKING:  # each costs start-up time that `penstock --help` must not pa
     from pydantic import BaseModel
     from rich.console import Console
 
+WIDE = 120
+"""Columns of a terminal in which two ids and a sentence stand side by side."""
+
 
 def harmless(text: str, *, keep: str = "") -> str:
     """`text` with control characters told, not done: a file's name must not steer the terminal.
@@ -27,10 +30,6 @@ def harmless(text: str, *, keep: str = "") -> str:
         else character.encode("unicode_escape").decode()
         for character in text
     )  # fmt: skip
-
-
-WIDE = 120
-"""Columns of a terminal in which two ids and a sentence stand side by side."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -80,7 +79,8 @@ def print_table(
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    left_out = spare if console().width < WIDE else ()
+    terminal = console()
+    left_out = spare if terminal.width < WIDE else ()
     shown = [at for at, column in enumerate(columns) if column not in left_out]
     for column in (columns[at] for at in shown):
         # An id that is broken over two lines cannot be copied.
@@ -89,7 +89,7 @@ def print_table(
         )
     for row in rows:
         table.add_row(*(Text(harmless(row[at])) for at in shown))
-    console().print(table)
+    terminal.print(table)
 
 
 def print_note(note: str) -> None:

@@ -20,6 +20,8 @@ COMMAND = (sys.executable, "-P", "-m")
 """-P: a file in the user's folder must not pass for one of our modules."""
 PAUSE_SECONDS = 0.5
 """Before another try, where the process does not start or dies at once."""
+MOST_BEAT_SECONDS = 2.0
+"""Between two renewals of the leases."""
 
 
 class Keeper:
@@ -95,3 +97,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         process.kill()
     await process.wait()
+
+
+def beat_seconds(lease_seconds: float) -> float:
+    """How long there is between two renewals of such leases: three may fail."""
+    return min(MOST_BEAT_SECONDS, lease_seconds / 4)

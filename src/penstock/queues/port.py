@@ -101,3 +101,8 @@ class Queues(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+def dead_letters_of(queue: str) -> str:
+    """The queue, or stream, that holds the dead letters of one of ours."""
+    return f"{queue}-dead-letters"

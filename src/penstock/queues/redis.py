@@ -29,9 +29,9 @@ from redis.exceptions import RedisError
 from penstock.errors import InvalidRequest, ServiceUnavailable
 from penstock.models import QUEUES, DeadLetter, Message, QueueDepth
 from penstock.queues.durability import look_at
-from penstock.queues.keeper import Keeper
-from penstock.queues.port import Handler
-from penstock.queues.redis_leases import GROUP, RETURNED, Leases, dead_letters_of, published_at
+from penstock.queues.keeper import Keeper, beat_seconds
+from penstock.queues.port import Handler, dead_letters_of
+from penstock.queues.redis_leases import GROUP, RETURNED, Leases, published_at
 from penstock.queues.redis_messages import files_on
 from penstock.queues.redis_scripts import DEPTHS, run
 from penstock.queues.redis_session import Session
@@ -47,8 +47,6 @@ ENTRY_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 """Redis answers anything else as a range, or with an error that would pass for one of its own."""
 TIMEOUTS: dict[str, Any] = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}
 """A server that answers nothing is noticed so soon; longer than a blocking read (`BLOCK_MS`)."""
-MOST_BEAT_SECONDS = 2.0
-"""Between two renewals of the leases."""
 NOBODY = "00000000-0000-0000-0000-000000000000"
 """Stands for the File of a dead letter that could not be read."""
 
@@ -145,7 +143,7 @@ class RedisQueues:
         await self._client.aclose()
 
     def _keeper(self, queue: str) -> Keeper:
-        every = min(MOST_BEAT_SECONDS, self._settings.lease_seconds / 4)
+        every = beat_seconds(self._settings.lease_seconds)
         told = {"url": self._url, "stream": queue, "group": GROUP, "consumer": self._worker}
         return Keeper("penstock.queues.redis_heartbeat", every=every, **told)
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from penstock.queues.port import dead_letters_of
 from penstock.queues.redis_scripts import ACKNOWLEDGE, BEGIN, BURY, FORGET_CONSUMERS, FORGET_DELETED, GIVE_BACK, run
 
 GROUP = "penstock"
@@ -130,11 +131,6 @@ class Leases:
     def _keys(self) -> tuple[str, str]:
         """The stream, and the hash of attempts beside it."""
         return self.stream, f"{self.stream}-attempts"
-
-
-def dead_letters_of(queue: str) -> str:
-    """The stream that holds a queue's dead letters."""
-    return f"{queue}-dead-letters"
 
 
 def published_at(message_id: str) -> datetime:

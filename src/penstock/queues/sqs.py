@@ -15,18 +15,16 @@ from uuid import UUID
 
 from penstock.errors import InvalidRequest, InvalidSettings, ServiceUnavailable
 from penstock.models import QUEUES, DeadLetter, Message, QueueDepth
-from penstock.queues.keeper import Keeper
-from penstock.queues.port import Handler
+from penstock.queues.keeper import Keeper, beat_seconds
+from penstock.queues.port import Handler, dead_letters_of
 from penstock.queues.sqs_address import sqs_address
 from penstock.queues.sqs_client import is_refusal
 from penstock.queues.sqs_letters import LETTER_ID, Letters
 from penstock.queues.sqs_messages import entry_of
 from penstock.queues.sqs_session import SqsSession
-from penstock.queues.sqs_wire import Wire, dead_letters_of
+from penstock.queues.sqs_wire import Wire
 from penstock.settings import QueueSettings
 
-MOST_BEAT_SECONDS = 2.0
-"""Between two renewals of the leases."""
 POLL_SECONDS = 5
 """SQS would wait for 20. Who stops waits for its end: what it brings would else be hidden for a lease."""
 CONSISTENT_SECONDS = 60.0
@@ -78,7 +76,7 @@ class SqsQueues:
         self, queue: str, handler: Handler, *, concurrency: int, hard_limit: float, stop: asyncio.Event
     ) -> None:
         lease = math.ceil(self._settings.lease_seconds)
-        every = min(MOST_BEAT_SECONDS, lease / 4)
+        every = beat_seconds(lease)
         session = SqsSession(
             wire=self._wire,
             queue=queue,

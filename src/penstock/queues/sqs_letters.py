@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from penstock.errors import GaveUp
 from penstock.models import MESSAGE_TYPES, DeadLetter
-from penstock.queues.port import Bury
+from penstock.queues.port import Bury, dead_letters_of
 from penstock.queues.sqs_messages import (
     ATTEMPTS,
     PUBLISHED_AT,
@@ -31,7 +31,7 @@ from penstock.queues.sqs_messages import (
     moment_in,
     shortened,
 )
-from penstock.queues.sqs_wire import Wire, dead_letters_of
+from penstock.queues.sqs_wire import Wire
 
 MOST_READ = 1_000
 """Of more letters, the list shows some: each ten are one request, and they are in nobody else's sight meanwhile."""

@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 
 from penstock.models import QUEUES
+from penstock.queues.port import dead_letters_of
 from penstock.queues.sqs_address import sqs_address
-from penstock.queues.sqs_wire import Wire, dead_letters_of
+from penstock.queues.sqs_wire import Wire
 
 LEAST_KEPT_SECONDS = 24 * 3600
 """Messages that wait longer are lost; the rows announce them again, but dead letters are gone then."""

@@ -23,10 +23,10 @@ from penstock.errors import ServiceUnavailable
 from penstock.failpoints import reach
 from penstock.models import MESSAGE_TYPES, Message
 from penstock.queues.keeper import Keeper
-from penstock.queues.port import Bury, Delivery, Done, Handler, Retry, Verdict
+from penstock.queues.port import Bury, Delivery, Done, Handler, Retry, Verdict, dead_letters_of
 from penstock.queues.sqs_letters import letter_of
 from penstock.queues.sqs_messages import Received
-from penstock.queues.sqs_wire import Wire, dead_letters_of
+from penstock.queues.sqs_wire import Wire
 from penstock.queues.waiting import wait
 from penstock.tasks import beside, cancel
 

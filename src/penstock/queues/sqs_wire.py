@@ -15,6 +15,7 @@ from typing import Any
 
 from penstock.errors import ServiceUnavailable
 from penstock.models import QUEUES
+from penstock.queues.port import dead_letters_of
 from penstock.queues.sqs_address import SqsAddress
 from penstock.queues.sqs_client import EXISTS, MISSING, Errors, code_of, connect
 from penstock.queues.sqs_messages import MOST_ENTRIES, Entry, Received, batches, received_from
@@ -212,11 +213,6 @@ class Wire:
             if code_of(error) in MISSING:
                 raise _NoSuchQueueError from error
             raise ServiceUnavailable(f"The queue does not answer: {error}") from error
-
-
-def dead_letters_of(queue: str) -> str:
-    """The queue that holds a queue's dead letters."""
-    return f"{queue}-dead-letters"
 
 
 def _to_send(entry_id: str, entry: Entry) -> dict[str, Any]:
