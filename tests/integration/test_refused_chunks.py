@@ -20,7 +20,8 @@ from penstock.workers.outage import Outage
 
 pytestmark = pytest.mark.slow
 
-OTHERS = 5
+OTHERS = 3
+"""With the refused one as many messages as the embedding-queue has room for while nobody works on it."""
 PARAGRAPH = " and its paragraph goes on for long enough to be a Chunk by itself." * 3
 
 

@@ -52,7 +52,7 @@ TRAPS = {
     ],
     "a visibility timeout shorter than the job, with no heartbeat (Onyx, Celery)": [
         "contract/queue_contract.py::test_work_longer_than_the_lease_keeps_it",
-        "contract/test_redis_worker_processes.py::test_a_library_that_keeps_the_interpreter_does_not_cost_the_lease",
+        "contract/worker_processes_contract.py::test_a_library_that_keeps_the_interpreter_does_not_cost_the_lease",
     ],
     "a lock that outlives the takeover target": [
         "integration/test_traps_of_peers.py::test_a_lock_that_outlives_its_holder"
@@ -91,7 +91,7 @@ TRAPS = {
     ],
     "timeouts that are decorators without effect (RAGFlow)": [
         "integration/test_parser_pool.py::test_a_parser_that_hangs_is_killed_after_the_time_limit",
-        "contract/test_redis_worker_processes.py::test_a_worker_that_is_deaf_beyond_its_limit_is_killed",
+        "contract/worker_processes_contract.py::test_a_worker_that_is_deaf_beyond_its_limit_is_killed",
     ],
     "in-process parsing that a library crash takes down (docling-serve)": [
         "integration/test_parser_pool.py::test_a_killer_among_twenty_files_hurts_only_itself"
