@@ -22,7 +22,8 @@ def tables() -> str:
     assert of_workers.ATTEMPTS  # imported: its metrics are in the registry
     return (
         f"### Of the API\n\n{_table(api)}\n"
-        f"### Of the Workers\n\nBoth Workers show all of them; those of the engine stay 0 in an Ingester.\n\n"
+        f"### Of the Workers\n\nBoth Workers show all of them, each for its own queue; those of the engine stay 0 in "
+        f"an Ingester.\n\n"
         f"{_table(REGISTRY.collect())}"
     )
 

@@ -30,7 +30,7 @@ from penstock.errors import ServiceUnavailable
 from penstock.models import INGEST_QUEUE
 from penstock.queues import redis_leases, redis_messages, redis_session
 from penstock.queues.durability import weaknesses
-from penstock.queues.port import Queues, Retry
+from penstock.queues.port import Bury, Done, Queues, Retry, Verdict
 from penstock.queues.redis import RedisQueues
 from penstock.queues.redis_leases import GROUP
 from penstock.settings import QueueSettings
@@ -287,4 +287,30 @@ async def test_consumers_of_workers_that_are_gone_are_forgotten_but_never_their_
         return await names() == {"holds"}
 
     await eventually_async(forgotten)
+    await queues.close()
+
+
+@pytest.mark.parametrize("verdict", [Done(), Retry(0.0), Bury("gave_up", "x")])
+async def test_a_lease_that_is_found_lost_is_counted(redis_url: str, verdict: Verdict) -> None:
+    queues, recorder = queues_at(redis_url, "worker"), Recorder(verdicts=[Done(), verdict], gate=asyncio.Event())
+    await queues.open()
+
+    async def drained() -> bool:
+        return (await queues.depths())[INGEST_QUEUE].in_flight == 0
+
+    async with consuming(queues, recorder):
+        await queues.publish(INGEST_QUEUE, [request(1)])
+        await eventually(lambda: recorder.seen)
+        assert recorder.gate is not None
+        recorder.gate.set()
+        await eventually_async(drained)
+        assert queues.leases_lost == 0, "this one was kept"
+        recorder.gate.clear()
+        await queues.publish(INGEST_QUEUE, [request(2)])
+        await eventually(lambda: len(recorder.seen) == 2)
+        leases = redis_leases.Leases(queues._client, INGEST_QUEUE, "worker", LEASE)
+        (message_id,) = await leases.held()
+        await queues._client.xclaim(INGEST_QUEUE, GROUP, "another", 0, [message_id])
+        recorder.gate.set()
+        await eventually(lambda: queues.leases_lost == 1)
     await queues.close()

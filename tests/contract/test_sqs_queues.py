@@ -18,6 +18,7 @@ from sqs_cut_off import end_as_a_killed_process_does
 
 from penstock.errors import InvalidRequest, InvalidSettings, ServiceUnavailable
 from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, MAX_CHUNKS_PER_MESSAGE, EmbedRequest, QueueDepth
+from penstock.queues.keeper import Keeper
 from penstock.queues.port import Bury, Queues, Retry
 from penstock.queues.sqs import SqsQueues
 from penstock.queues.sqs_address import sqs_address
@@ -312,3 +313,23 @@ async def test_a_server_that_is_away_and_one_that_does_not_know_us(
     with pytest.raises(InvalidSettings, match=r"does not let us in.*Credentials come from"):
         await unknown.open()
     await unknown.close()
+
+
+async def test_a_lease_that_is_found_lost_is_counted(open_sqs: OpenQueues, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker, other = await open_sqs("worker"), await open_sqs("other")
+    slow, quick = Recorder(verdicts=[Retry(0.0)], gate=asyncio.Event()), Recorder()
+
+    def hold(self: Keeper, message_id: str, seconds: float) -> None:
+        """Nobody renews the lease."""
+
+    monkeypatch.setattr(Keeper, "hold", hold)
+    async with consuming(worker, slow, concurrency=1):
+        await worker.publish(INGEST_QUEUE, [request()])
+        await eventually(lambda: slow.seen)
+        async with consuming(other, quick):
+            await eventually(lambda: quick.seen)
+            await eventually_async(lambda: empty(other))
+        assert slow.gate is not None
+        slow.gate.set()
+        await eventually(lambda: worker.leases_lost == 1)
+    assert other.leases_lost == 0

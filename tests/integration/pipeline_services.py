@@ -123,6 +123,7 @@ class ListedQueues:
     """Queues that a test empties by hand: no broker, so that it decides what is delivered, and how often."""
 
     messages: dict[str, list[Message]] = field(default_factory=dict[str, list[Message]])
+    leases_lost: int = 0
 
     def take(self, queue: str) -> Message | None:
         waiting = self.messages.get(queue, [])

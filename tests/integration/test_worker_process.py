@@ -18,7 +18,7 @@ import pytest
 from pipeline_services import Pipeline, open_pipeline
 from real_servers import RunningServer, free_port, postgres_in, redis_command, redis_in, wait_until
 
-from penstock.models import INGEST_QUEUE, File, FileStatus
+from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, File, FileStatus
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +55,11 @@ def test_a_worker_starts_before_its_services_and_is_ready_when_they_are(
     postgres.start()
     redis.start()
     wait_until(lambda: _status(port, "ready") == 200, seconds=60, what="the worker to be ready")
-    assert "penstock_attempts" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    told = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    assert "penstock_leases_lost 0.0" in told
+    queue = {"ingester": INGEST_QUEUE, "embedder": EMBEDDING_QUEUE}[role]
+    assert f'penstock_attempts_total{{queue="{queue}",verdict="done"}} 0.0' in told, "there before the first attempt"
+    assert ('code="parser_crashed"' in told) == (role == "ingester")
     assert log.read_text().count("waiting for a service") == 1, "said once, not each time"
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(20) == 0

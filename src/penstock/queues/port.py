@@ -59,6 +59,11 @@ Handler = Callable[[Delivery], Awaitable[Verdict]]
 class Queues(Protocol):
     """All queues of one broker."""
 
+    @property
+    def leases_lost(self) -> int:
+        """Messages that this process had in hand and found to be another's when it settled them."""
+        ...
+
     async def publish(self, queue: str, messages: Sequence[Message]) -> None:
         """Send; returns when the broker has them. Raises `ServiceUnavailable`."""
         ...

@@ -57,6 +57,7 @@ class RedisQueues:
     def __init__(self, settings: QueueSettings, *, worker: str, drain_seconds: float = 20) -> None:
         self._settings = settings
         self._worker = worker
+        self.leases_lost = 0
         self._drain_seconds = drain_seconds
         self._url = settings.url.get_secret_value()
         self._client: Any = Redis.from_url(self._url, **TIMEOUTS)  # pyright: ignore[reportUnknownMemberType]  # **kwargs
@@ -92,7 +93,8 @@ class RedisQueues:
         while not stop.is_set():
             broker = RedisBroker(self._url, graceful_timeout=self._drain_seconds, logger=SILENT, **TIMEOUTS)
             try:
-                await Session(broker, self._leases(queue), keeper, handler, concurrency, hard_limit).run(stop)
+                leases = self._leases(queue)
+                await Session(broker, leases, keeper, handler, concurrency, hard_limit, self._count_loss).run(stop)
             except (RedisError, OSError, TimeoutError) as error:
                 if not away:
                     log.warning("queue is away; waiting for it", queue=queue, error=str(error))
@@ -141,6 +143,9 @@ class RedisQueues:
     async def close(self) -> None:
         await self._publisher.stop()
         await self._client.aclose()
+
+    def _count_loss(self) -> None:
+        self.leases_lost += 1
 
     def _keeper(self, queue: str) -> Keeper:
         every = beat_seconds(self._settings.lease_seconds)

@@ -120,6 +120,8 @@ class Session:
     handler: Handler
     concurrency: int
     hard_limit: float
+    count_loss: Callable[[], None]
+    """Called for each lease that is found lost when its message is settled."""
     known: set[str] = field(default_factory=set[str])
     """Messages that wait for a slot or are at work."""
     at_work: set[str] = field(default_factory=set[str])
@@ -253,8 +255,10 @@ class Session:
     async def _obey(self, verdict: Verdict, message_id: str, begun: Begun, message: Message) -> None:
         if isinstance(verdict, Done):
             # Also when the lease was lost meanwhile: the work is committed, nobody needs to do it again.
-            await self.leases.acknowledge(message_id)
+            acknowledged = await self.leases.acknowledge(message_id)
             reach("queue.message_acknowledged")
+            if not acknowledged:
+                self.count_loss()
         elif isinstance(verdict, Retry):
             counted = Counted.ENDED if verdict.burns_attempt else Counted.FREE
             given_back = await self.leases.give_back(message_id, counted, delay=verdict.delay)
@@ -267,6 +271,7 @@ class Session:
                 self._report_loss(message_id)
 
     def _report_loss(self, message_id: str) -> None:
+        self.count_loss()
         log.warning("lease was lost; the message is another worker's", queue=self.leases.stream, message_id=message_id)
 
     async def _refuse(self, body: object, message_id: str, problem: str) -> None:

@@ -45,6 +45,8 @@ class SqsQueues:
     ) -> None:
         self._settings = settings
         self._worker = worker
+        self.leases_lost = 0
+        """Of messages that were not done: SQS lets a message be deleted by whoever was ever handed it."""
         self._drain_seconds = drain_seconds
         self._poll = poll_seconds
         self._consistent_seconds = consistent_seconds
@@ -88,8 +90,12 @@ class SqsQueues:
             drain_seconds=self._drain_seconds,
             lease=lease,
             poll=self._poll,
+            count_loss=self._count_loss,
         )
         await session.run(stop)
+
+    def _count_loss(self) -> None:
+        self.leases_lost += 1
 
     async def depths(self) -> dict[str, QueueDepth]:
         """Messages that wait to be delivered again are in nobody's hands. What SQS counts may be a minute old."""

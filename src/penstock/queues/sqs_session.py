@@ -53,6 +53,8 @@ class SqsSession:
     lease: int
     poll: int
     """Both in whole seconds: SQS knows no others."""
+    count_loss: Callable[[], None]
+    """Called for each lease that is found lost when its message is settled."""
     _working: dict[asyncio.Task[None], Received] = field(default_factory=dict[asyncio.Task[None], Received])
     _unsettled: dict[str, Callable[[], Awaitable[object]]] = field(
         default_factory=dict[str, Callable[[], Awaitable[object]]]
@@ -199,6 +201,7 @@ class SqsSession:
             # Also when the lease was lost meanwhile: the work is committed, nobody needs to do it again.
             await self._forget(received)
         elif await self.wire.renew(self.queue, [received.handle], self.lease):
+            self.count_loss()
             log.warning(
                 "lease was lost; the message is another worker's", queue=self.queue, message=received.message_id
             )

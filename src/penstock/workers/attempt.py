@@ -16,7 +16,7 @@ from penstock.models import Failure, Message
 from penstock.pipeline.give_up import give_up
 from penstock.queues.policy import RetryPolicy
 from penstock.queues.port import Bury, Delivery, Done, Retry, Verdict
-from penstock.workers.metrics import observe
+from penstock.workers.metrics import observe, observe_error
 from penstock.workers.outage import Outage
 
 log = structlog.get_logger()
@@ -53,11 +53,13 @@ class Attempts:
         try:
             await self._run(delivery.message)
         except ServiceUnavailable as error:
+            observe_error(delivery.queue, error)
             log.debug("waits for a service", file_id=str(delivery.message.file_id), reason=error.message)
             return self._wait_for(error, tried_at)
         except Exception as error:  # noqa: BLE001  # whatever it is, the message must get its verdict
             if isinstance(error, PenstockError):  # else who knows what it was waiting for
                 self.outage.succeeded()
+            observe_error(delivery.queue, error)
             verdict = self.policy.after(error, delivery.attempt)
             _report(error, delivery, verdict)
             return verdict

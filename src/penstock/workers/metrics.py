@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from penstock.queues.port import Verdict
+from penstock.errors import GaveUp, ParserCrashed, ParserMemory, ParserTimeout, PenstockError
+from penstock.models import INGEST_QUEUE
+from penstock.queues.port import Bury, Done, Queues, Retry, Verdict
 
 ATTEMPTS = Counter("penstock_attempts", "Attempts at messages, by what became of them.", ["queue", "verdict"])
+FAILED = Counter("penstock_failed_attempts", "Attempts that ended with an error, by its code.", ["queue", "code"])
 SECONDS = Histogram(
     "penstock_attempt_seconds",
     "Duration of an attempt.",
@@ -18,9 +21,31 @@ TEXTS = Gauge("penstock_embedded_texts", "Texts given to the embedding engine si
 TOKENS = Gauge("penstock_embedded_tokens", "Tokens given to the embedding engine since the start.")
 BATCHES = Gauge("penstock_embedding_batches", "Batches given to the embedding engine since the start.")
 BUSY = Gauge("penstock_embedding_busy_seconds", "Sum of the durations of the embedding engine's calls.")
+LEASES_LOST = Gauge("penstock_leases_lost", "Messages in hand that were found to be another Worker's, since the start.")
+
+
+def begin(queue: str, queues: Queues) -> None:
+    """Count for a Worker of this queue. What may happen is there as 0: of a series that begins with 1, Prometheus
+    sees no increase.
+    """
+    for verdict in (Done, Retry, Bury):
+        ATTEMPTS.labels(queue, _name(verdict))
+    if queue == INGEST_QUEUE:
+        for death in (ParserCrashed, ParserMemory, ParserTimeout):
+            FAILED.labels(queue, death.code)
+    LEASES_LOST.set_function(lambda: queues.leases_lost)
 
 
 def observe(queue: str, verdict: Verdict, *, seconds: float) -> None:
     """Count one attempt."""
-    ATTEMPTS.labels(queue, type(verdict).__name__.lower()).inc()
+    ATTEMPTS.labels(queue, _name(type(verdict))).inc()
     SECONDS.labels(queue).observe(seconds)
+
+
+def observe_error(queue: str, error: Exception) -> None:
+    """Count what one attempt ended with, under a code of errors.py."""
+    FAILED.labels(queue, error.code if isinstance(error, PenstockError) else GaveUp.code).inc()
+
+
+def _name(verdict: type[Verdict]) -> str:
+    return verdict.__name__.lower()

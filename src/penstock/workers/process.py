@@ -22,9 +22,9 @@ from penstock.services import Services, open_services
 from penstock.settings import QueueSettings, Settings
 from penstock.tasks import beside, cancel
 from penstock.work_folders import delete_abandoned_folders
+from penstock.workers import metrics
 from penstock.workers.attempt import Attempts, Step
 from penstock.workers.health import Health
-from penstock.workers.metrics import RECOVERED
 from penstock.workers.outage import Outage
 
 log = structlog.get_logger()
@@ -108,6 +108,7 @@ async def _work(role: Role, settings: Settings, stop: asyncio.Event, health: Hea
         attempt = Attempts(step, retry_policy(settings.queue), services.database, Outage(stop), limit)
         handler = waking(attempt, services.dispatcher)
         concurrency = settings.worker.concurrency or role.concurrency(settings)
+        metrics.begin(role.queue, services.queues)
         log.info("ready", queue=role.queue, concurrency=concurrency)
         health.ready = True
         try:
@@ -141,7 +142,7 @@ async def _recover(services: Services, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             if lost := await recover(database=services.database, queues=services.queues):
-                RECOVERED.inc(lost)
+                metrics.RECOVERED.inc(lost)
                 services.dispatcher.wake()
             await sweep(database=services.database, store=services.store)
         except ServiceUnavailable as error:
