@@ -18,7 +18,7 @@ check: lint types contracts fast  ## lint, types, import contracts, fast tests
 
 # Tests that compute and wait for nobody; the others kill, freeze and time processes, and have the machine to themselves.
 BESIDE_EACH_OTHER := tests/unit $(addprefix tests/integration/test_,fidelity.py formats_corpora.py fuzz.py determinism.py words.py) \
-	$(addprefix tests/deploy/test_,aws.py image.py kubernetes.py) tests/acceptance/test_documentation_site.py
+	$(addprefix tests/deploy/test_,aws.py image.py kubernetes.py monitoring.py) tests/acceptance/test_documentation_site.py
 # Each has a broker of its own and mostly waits for it.
 CONTRACTS := tests/contract
 
