@@ -77,6 +77,7 @@ async def test_an_attempt_that_succeeds_is_no_failed_one() -> None:
 def test_what_may_happen_is_there_before_it_does() -> None:
     """Prometheus sees no increase from nothing to 1: the first parser that dies would not be one."""
     queues = OnlyCounts()
+    metrics.FAILED.clear()  # another test of this process may have counted
     for queue in (INGEST_QUEUE, EMBEDDING_QUEUE):
         metrics.begin(queue, cast("Queues", queues))
         for verdict in ("done", "retry", "bury"):

@@ -61,7 +61,10 @@ class Queues(Protocol):
 
     @property
     def leases_lost(self) -> int:
-        """Messages that this process had in hand and found to be another's when it settled them."""
+        """Messages that this process had in hand and found to be another's when it settled them.
+
+        No broker is asked more for it: of a message that two processes have done, Redis tells the second, SQS neither.
+        """
         ...
 
     async def publish(self, queue: str, messages: Sequence[Message]) -> None:

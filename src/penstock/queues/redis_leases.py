@@ -96,8 +96,8 @@ class Leases:
         return bool(answer)
 
     async def acknowledge(self, message_id: str) -> bool:
-        """Forget the message, whoever holds its lease now; False where that was another."""
-        return bool(await run(self.client, ACKNOWLEDGE, self._keys, GROUP, self.consumer, message_id))
+        """Forget the message, whoever holds its lease now; False where another did so before."""
+        return bool(await run(self.client, ACKNOWLEDGE, self._keys, GROUP, message_id))
 
     async def bury(self, message_id: str, fields: Mapping[str, object]) -> bool:
         """Move the message to the dead letters; False where it is another's now."""

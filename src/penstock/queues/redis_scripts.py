@@ -30,13 +30,12 @@ return {redis.call('HINCRBY', KEYS[2], ARGV[3], 1), 1}
 """
 
 ACKNOWLEDGE = """
--- Forget a message: acknowledged entries would otherwise stay in the stream. KEYS: stream, attempts.
--- ARGV: group, consumer, id. Returns 0 where another consumer had it, or none; 1 where the group is gone.
-local held = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2])
-redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
-redis.call('XDEL', KEYS[1], ARGV[3])
-redis.call('HDEL', KEYS[2], ARGV[3], ARGV[3] .. ':ended')
-return (held.err or #held > 0) and 1 or 0
+-- Forget a message: acknowledged entries would otherwise stay in the stream. KEYS: stream, attempts. ARGV: group, id.
+-- Returns 0 where nobody had it any more. In whose hands it was would take another command for each message.
+local forgotten = redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+redis.call('XDEL', KEYS[1], ARGV[2])
+redis.call('HDEL', KEYS[2], ARGV[2], ARGV[2] .. ':ended')
+return forgotten
 """
 
 GIVE_BACK = """

@@ -255,9 +255,9 @@ class Session:
     async def _obey(self, verdict: Verdict, message_id: str, begun: Begun, message: Message) -> None:
         if isinstance(verdict, Done):
             # Also when the lease was lost meanwhile: the work is committed, nobody needs to do it again.
-            acknowledged = await self.leases.acknowledge(message_id)
+            first = await self.leases.acknowledge(message_id)
             reach("queue.message_acknowledged")
-            if not acknowledged:
+            if not first:
                 self.count_loss()
         elif isinstance(verdict, Retry):
             counted = Counted.ENDED if verdict.burns_attempt else Counted.FREE
