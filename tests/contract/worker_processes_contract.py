@@ -51,10 +51,18 @@ class Worker:
 
     def heartbeats(self) -> list[psutil.Process]:
         children = psutil.Process(self.process.pid).children()
-        return [child for child in children if "".join(child.cmdline()[-1:]).endswith("_heartbeat")]
+        return [child for child in children if _command(child).endswith("_heartbeat")]
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+
+def _command(process: psutil.Process) -> str:
+    """The last word of its command; empty where it has ended since it was found, as one that was killed."""
+    try:
+        return "".join(process.cmdline()[-1:])
+    except psutil.NoSuchProcess:
+        return ""
 
 
 StartWorker = Callable[..., Worker]
