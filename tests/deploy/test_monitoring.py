@@ -26,6 +26,7 @@ from penstock.api.metrics import RequestMetrics, Snapshot, exposition
 from penstock.errors import ParserCrashed
 from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, QUEUES, FileStatus, QueueDepth
 from penstock.queues.port import Bury, Done, Queues, Retry
+from penstock.stages import stage
 from penstock.workers import metrics as of_workers
 
 FOLDER = ROOT / "deploy" / "monitoring"
@@ -81,6 +82,8 @@ def emitted() -> dict[str, list[dict[str, str]]]:
             of_workers.observe(queue, verdict, seconds=0.1)
         of_workers.observe_error(queue, ParserCrashed())
     of_workers.LEASES_LOST.set_function(lambda: 0)
+    with stage("embed.engine"):
+        pass
     found: dict[str, list[dict[str, str]]] = {}
     for text in (exposition(requests, snapshot), generate_latest(REGISTRY)):
         for family in text_string_to_metric_families(text.decode()):

@@ -15,6 +15,7 @@ from penstock.errors import ParserCrashed, ParserMemory, ParserTimeout, ServiceU
 from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, IngestRequest
 from penstock.queues.policy import RetryPolicy
 from penstock.queues.port import Delivery, Done, Queues, Retry
+from penstock.stages import stage
 from penstock.workers import metrics
 from penstock.workers.attempt import Attempts
 from penstock.workers.outage import Outage
@@ -85,6 +86,18 @@ def test_what_may_happen_is_there_before_it_does() -> None:
     for death in DEATHS:
         assert counted("penstock_failed_attempts_total", queue=INGEST_QUEUE, code=death.code) is not None
         assert counted("penstock_failed_attempts_total", queue=EMBEDDING_QUEUE, code=death.code) is None
+
+
+def test_a_stage_is_measured_also_when_it_fails() -> None:
+    def measured() -> float:
+        return counted("penstock_stage_seconds_count", stage="ingest.parse") or 0.0
+
+    before = measured()
+    with pytest.raises(ParserCrashed), stage("ingest.parse"):
+        raise ParserCrashed
+    with stage("ingest.parse"):
+        pass
+    assert measured() == before + 2
 
 
 def test_the_leases_that_the_queues_found_lost_are_told() -> None:

@@ -10,6 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from penstock.models import FileStatus, QueueDepth
+from penstock.stages import SECONDS as STAGE_SECONDS
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 """From a lookup to an upload of gigabytes."""
@@ -21,6 +22,7 @@ class RequestMetrics:
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self.registry.register(STAGE_SECONDS)
         Info("penstock_build", "The release that runs.", registry=self.registry).info({"version": version})
         labels = ("method", "route", "status")
         self._requests = Counter("penstock_http_requests", "Requests answered.", labels, registry=self.registry)

@@ -95,6 +95,11 @@ class Batcher:
         self._counts = BatcherCounts()
 
     @property
+    def batch_tokens(self) -> int:
+        """Most tokens of a batch, unless one text has more."""
+        return self._batch_tokens
+
+    @property
     def counts(self) -> BatcherCounts:
         waiting = [job.pending.tokens for job in self._waiting.values()]
         return replace(self._counts, waiting_texts=len(waiting), waiting_tokens=sum(waiting))

@@ -16,6 +16,7 @@ from penstock.embedding.port import Embedded, Vector
 from penstock.errors import EmbeddingRefused
 from penstock.failpoints import reach
 from penstock.models import EmbedRequest
+from penstock.stages import stage
 
 log = structlog.get_logger()
 
@@ -28,16 +29,20 @@ async def embed(request: EmbedRequest, *, database: Database, batcher: Batcher, 
     texts, after the others are recorded; `ServiceUnavailable` when it may take them later.
     """
     began = time.perf_counter()
-    waiting, complete = await _waiting(request, database=database, model_id=model_id), False
+    with stage("embed.find"):
+        waiting, complete = await _waiting(request, database=database, model_id=model_id), False
     if any(chunk.known for chunk in waiting):
-        waiting, complete = await _reuse(request, waiting, database=database, model_id=model_id)
+        with stage("embed.reuse"):
+            waiting, complete = await _reuse(request, waiting, database=database, model_id=model_id)
     refused: list[tuple[UnembeddedChunk, EmbeddingRefused]] = []
     if waiting:
-        embedded = await batcher.embed(
-            [chunk.embedded_text for chunk in waiting], [chunk.token_count for chunk in waiting]
-        )
+        with stage("embed.engine"):
+            embedded = await batcher.embed(
+                [chunk.embedded_text for chunk in waiting], [chunk.token_count for chunk in waiting]
+            )
         good, refused = _sorted_out(waiting, embedded)
-        complete = await _record(request, good, database=database, model_id=model_id)
+        with stage("embed.record"):
+            complete = await _record(request, good, database=database, model_id=model_id)
     facts = {"file_id": str(request.file_id), "seconds": round(time.perf_counter() - began, 3)}
     log.debug("chunks embedded", chunks=len(waiting) - len(refused), **facts)
     if complete:

@@ -23,6 +23,7 @@ from penstock.parsing.pool import ParsedFile, ParserPool
 from penstock.pipeline.claim import claiming
 from penstock.pipeline.dispatch import Dispatcher
 from penstock.settings import AUTO_LANGUAGE
+from penstock.stages import stage
 from penstock.work_folders import wanting_room_in
 
 log = structlog.get_logger()
@@ -67,9 +68,11 @@ async def ingest(
             claiming(key, database=database, store=store),
             _parsed(recorder, store=store, parser=parser, folder=folder, text_key=key) as (ingested, text_path),
         ):
-            await store.write_file(key, text_path)
-            reach("ingest.text_stored")
-            await recorder.record_rest(ingested)
+            with stage("ingest.store_text"):
+                await store.write_file(key, text_path)
+                reach("ingest.text_stored")
+            with stage("ingest.record"):
+                await recorder.record_rest(ingested)
     except _TakenOver:
         return
     dispatcher.wake()
@@ -86,10 +89,12 @@ async def _parsed(
     file = recorder.reading.file
     with wanting_room_in(folder), TemporaryDirectory(prefix="ingest-", dir=folder) as work:
         source, text_path = Path(work) / "object", Path(work) / "text"
-        stored = await store.read_to(file.object_key, source)
+        with stage("ingest.fetch"):
+            stored = await store.read_to(file.object_key, source)
         async with parser.parse(source, name=file.name, text_path=text_path) as parse:
-            async for chunks in parse.batches():
-                await recorder.add(chunks, language_so_far=parse.language)
+            with stage("ingest.parse"):
+                async for chunks in parse.batches():
+                    await recorder.add(chunks, language_so_far=parse.language)
         _report_losses(file, parse.result)
         yield _ingested(recorder, stored, parse.result, text_key), text_path
 
@@ -114,7 +119,8 @@ class _Recorder:
         """
         language = self.language or language_so_far
         if language is not None and len(self.held) >= self.part:
-            await self._record(language)
+            with stage("ingest.record"):
+                await self._record(language)
         self.held.extend(chunks)
 
     async def _record(self, language: str) -> None:

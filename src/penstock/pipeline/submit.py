@@ -15,6 +15,7 @@ from penstock.models import File
 from penstock.objects import ObjectStore, object_key
 from penstock.pipeline.claim import claiming
 from penstock.pipeline.dispatch import Dispatcher
+from penstock.stages import stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,9 @@ async def submit(
         await reserve_object(rows, key)
     reach("submit.key_reserved")
     async with claiming(key, database=database, store=store):
-        stored = await store.write(key, content, max_bytes=max_bytes)
-        reach("submit.object_stored")
+        with stage("submit.store"):
+            stored = await store.write(key, content, max_bytes=max_bytes)
+            reach("submit.object_stored")
         new = NewFile(
             file_id=file_id,
             name=described.name,
@@ -82,8 +84,9 @@ async def submit_reference(
 
 
 async def _record(new: NewFile, *, database: Database, dispatcher: Dispatcher) -> File:
-    async with database.statement() as rows:
-        file = await insert_file(rows, new)
-    reach("submit.file_recorded")
+    with stage("submit.record"):
+        async with database.statement() as rows:
+            file = await insert_file(rows, new)
+        reach("submit.file_recorded")
     dispatcher.wake()
     return file

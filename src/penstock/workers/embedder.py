@@ -6,10 +6,9 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from penstock.embedding.batcher import Batcher
 from penstock.models import EMBEDDING_QUEUE, MAX_CHUNKS_PER_MESSAGE
 from penstock.pipeline.embed import embed
-from penstock.services import Services, open_embedding
+from penstock.services import Embedding, Services, open_embedding
 from penstock.settings import Settings
 from penstock.workers import metrics, process
 from penstock.workers.attempt import Step
@@ -36,7 +35,7 @@ class Embedder:
     @asynccontextmanager
     async def open_step(self, services: Services) -> AsyncGenerator[Step]:
         async with open_embedding(services) as embedding:
-            _measure(embedding.batcher)
+            _measure(embedding)
             yield partial(
                 embed,
                 database=services.database,
@@ -45,8 +44,11 @@ class Embedder:
             )
 
 
-def _measure(batcher: Batcher) -> None:
+def _measure(embedding: Embedding) -> None:
     """Let the metrics read the batcher's counts when somebody asks for them."""
+    batcher = embedding.batcher
+    metrics.CAPACITY.set(batcher.batch_tokens)
+    metrics.CONCURRENCY.set(embedding.engine.concurrency)
     metrics.TEXTS.set_function(lambda: batcher.counts.texts)
     metrics.TOKENS.set_function(lambda: batcher.counts.tokens)
     metrics.BATCHES.set_function(lambda: batcher.counts.batches)

@@ -21,6 +21,8 @@ TEXTS = Gauge("penstock_embedded_texts", "Texts given to the embedding engine si
 TOKENS = Gauge("penstock_embedded_tokens", "Tokens given to the embedding engine since the start.")
 BATCHES = Gauge("penstock_embedding_batches", "Batches given to the embedding engine since the start.")
 BUSY = Gauge("penstock_embedding_busy_seconds", "Sum of the durations of the embedding engine's calls.")
+CAPACITY = Gauge("penstock_embedding_batch_capacity", "Most tokens of a batch.")
+CONCURRENCY = Gauge("penstock_embedding_concurrency", "Calls at once that keep the embedding engine busy.")
 LEASES_LOST = Gauge("penstock_leases_lost", "Messages in hand that were found to be another Worker's, since the start.")
 
 
