@@ -139,6 +139,12 @@ class ApiSettings(Group):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8321, ge=0, le=65535, description="Port to listen on; 0: any free one.")
     max_upload_mb: int = Field(default=2048, ge=1, description="Larger uploads are refused with `too_large`, MiB.")
+    linger_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=600,
+        description="At SIGTERM, go on serving for so long while /health/ready says `draining`.",
+    )
 
 
 class WorkerSettings(Group):

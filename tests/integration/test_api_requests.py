@@ -258,6 +258,23 @@ def test_sigterm_lets_an_upload_finish(
         assert "Traceback" not in api.log
 
 
+def test_sigterm_is_said_to_whoever_sends_requests_before_the_api_goes(
+    database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("linger")
+    with running_api(
+        folder, database_url=database_url, queue_url=redis_url, settings={"API_LINGER_SECONDS": "300"}
+    ) as api:
+        wait_until(api.is_ready)
+        api.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: api.http.get("/health/ready").json()["status"] == "draining", what="the API to say so")
+        assert api.http.get("/health/ready").status_code == 503
+        assert api.http.get("/health/live").status_code == 200
+        assert api.http.post("/files?name=late", content=b"Gauge 7.").status_code == 202
+        assert api.stop() == 0, "a second signal does not wait"
+        assert "Traceback" not in api.log
+
+
 def test_sigterm_waits_no_longer_than_the_drain_limit(
     database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from pipeline_services import Pipeline, open_pipeline
 from real_servers import RunningServer, free_port, postgres_in, redis_command, redis_in, wait_until
@@ -51,6 +52,7 @@ def test_a_worker_starts_before_its_services_and_is_ready_when_they_are(
         worker = subprocess.Popen([sys.executable, "-m", "penstock", role], env=environment, stderr=stderr)
     wait_until(lambda: _status(port, "live") == 200, what="the worker to live")
     assert _status(port, "ready") == 503
+    assert _ready(port) == {"status": "not_ready", "role": role}
     wait_until(lambda: "waiting for a service" in log.read_text(), what="the worker to say what it waits for")
     postgres.start()
     redis.start()
@@ -60,6 +62,9 @@ def test_a_worker_starts_before_its_services_and_is_ready_when_they_are(
     queue = {"ingester": INGEST_QUEUE, "embedder": EMBEDDING_QUEUE}[role]
     assert f'penstock_attempts_total{{queue="{queue}",verdict="done"}} 0.0' in told, "there before the first attempt"
     assert ('code="parser_crashed"' in told) == (role == "ingester")
+    if role == "embedder":
+        assert "penstock_embedding_batch_capacity 16384.0" in told
+        assert "penstock_embedding_concurrency 2.0" in told
     assert log.read_text().count("waiting for a service") == 1, "said once, not each time"
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(20) == 0
@@ -93,6 +98,40 @@ async def outage(servers: tuple[RunningServer, RunningServer], folder: Path, *, 
             worker.send_signal(signal.SIGCONT)
             wait_until(lambda: "a service is away" in log.read_text(), what="the worker to say so")
             yield Outage(pipeline, submitted, worker, log)
+
+
+async def test_a_worker_that_is_asked_to_stop_drains_and_says_so(
+    servers: tuple[RunningServer, RunningServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres, redis = servers
+    postgres.start()
+    redis.start()
+    port, log = free_port(), tmp_path / "ingester.log"
+    monkeypatch.setenv("PENSTOCK_WORKER_HEALTH_PORT", str(port))
+    async with open_pipeline(postgres.url, redis.url, tmp_path, "fake://384") as pipeline:
+        with _worker("ingester", servers, tmp_path, log) as worker:
+            wait_until(lambda: _status(port, "ready") == 200, seconds=60, what="the worker to be ready")
+            parsers = [
+                child for child in psutil.Process(worker.pid).children() if "penstock.parsing.child" in child.cmdline()
+            ]
+            for parser in parsers:
+                parser.suspend()
+            file = await pipeline.submit("Gauge 7.")
+            await pipeline.services.queues.publish(INGEST_QUEUE, pipeline.asked.messages[INGEST_QUEUE])
+
+            async def reading() -> bool:
+                return (await pipeline.file(file.file_id)).status is FileStatus.INGESTING
+
+            async with asyncio.timeout(30):
+                while not await reading():
+                    await asyncio.sleep(0.01)
+            worker.send_signal(signal.SIGTERM)
+            wait_until(lambda: _ready(port)["status"] == "draining", what="the worker to say so")
+            assert (_status(port, "ready"), _status(port, "live")) == (503, 200)
+            for parser in parsers:
+                parser.resume()
+            assert worker.wait(20) == 0
+        assert (await pipeline.file(file.file_id)).status is FileStatus.EMBEDDING, "what was in work was finished"
 
 
 async def test_a_worker_waits_for_a_database_that_is_away_and_says_so_once(
@@ -170,6 +209,10 @@ def _worker(
         worker.send_signal(signal.SIGCONT)
         worker.kill()
         worker.wait()
+
+
+def _ready(port: int) -> dict[str, str]:
+    return httpx.get(f"http://127.0.0.1:{port}/health/ready").json()
 
 
 def _status(port: int, page: str) -> int | None:

@@ -25,7 +25,7 @@ class Live(BaseModel):
 class Ready(BaseModel):
     """Whether requests can be served."""
 
-    status: Literal["ready", "not_ready"]
+    status: Literal["ready", "not_ready", "draining"]
     checks: dict[str, str]
 
 
@@ -39,16 +39,18 @@ async def get_live() -> Live:
     "/health/ready",
     summary="Whether everything that the API needs answers",
     operation_id="get_ready",
-    responses={503: {"model": Ready, "description": "Something does not; `checks` says what"}},
+    responses={
+        503: {"model": Ready, "description": "Something does not, as `checks` says, or the API is about to stop"}
+    },
 )
 async def get_ready(response: Response, readiness: ReadinessNow) -> Ready:
     """Send it requests while this is 200."""
     checks = await readiness.checks()
-    if all(verdict == "ok" for verdict in checks.values()):
+    if not readiness.draining and all(verdict == "ok" for verdict in checks.values()):
         return Ready(status="ready", checks=checks)
     response.status_code = 503
     response.headers["Retry-After"] = "1"
-    return Ready(status="not_ready", checks=checks)
+    return Ready(status="draining" if readiness.draining else "not_ready", checks=checks)
 
 
 @router.get(

@@ -31,6 +31,8 @@ class Opening:
         self.settings = settings
         self.problem = "It is starting."
         """What is waited for, in a sentence."""
+        self.draining = False
+        """Asked to stop; requests are served a little longer."""
         self._services: Services | None = None
         self._embedding: Embedding | None = None
         self._embedding_opened = asyncio.Event()

@@ -28,6 +28,11 @@ class Readiness:
         self.file_counts = Probe(self._count_files, fresh_seconds=COUNTS_FRESH_SECONDS)
         self._embedding = Probe(self._reach_embedding)
 
+    @property
+    def draining(self) -> bool:
+        """Whether the API was asked to stop."""
+        return self._opening.draining
+
     async def checks(self) -> dict[str, str]:
         """`ok`, or what is wrong, for each thing that the API needs."""
         probes = {

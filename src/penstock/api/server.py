@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -50,7 +51,7 @@ def listen(settings: ApiSettings) -> socket.socket:
 async def serve(settings: Settings, listening: socket.socket) -> None:
     """Answer on `listening` until told to stop, while the services are opened in the background."""
     opening = Opening(settings)
-    server = _Server(_uvicorn_config(settings, opening))
+    server = _Server(_uvicorn_config(settings, opening), opening)
     holding = asyncio.create_task(opening.hold(lambda: log.info("ready", url=_url(listening))))
     holding.add_done_callback(lambda _: server.stop())  # it only ends by itself when there is no use in going on
     try:
@@ -77,6 +78,21 @@ def _uvicorn_config(settings: Settings, opening: Opening) -> uvicorn.Config:
 
 class _Server(uvicorn.Server):
     """Ends by returning. uvicorn's own kills the process with the signal it got, before the services are closed."""
+
+    def __init__(self, config: uvicorn.Config, opening: Opening) -> None:
+        super().__init__(config)
+        self._opening = opening
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Whoever sends us requests hears first that we go; a second signal, or Ctrl-C, does not wait for that."""
+        linger = self._opening.settings.api.linger_seconds
+        if sig != signal.SIGTERM or self._opening.draining or not linger:
+            self._opening.draining = True
+            super().handle_exit(sig, frame)
+            return
+        self._opening.draining = True
+        log.info("draining", seconds=linger)
+        asyncio.get_running_loop().call_later(linger, self.stop)
 
     def stop(self) -> None:
         self.should_exit = True

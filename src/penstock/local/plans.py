@@ -107,7 +107,7 @@ def plan_roles(settings: Settings, options: UpOptions, roles: Roles = ROLES) -> 
         name="api",
         stage=Stage.API,
         program=Program(roles["api"], environment=environment),
-        stop_seconds=settings.worker.drain_seconds + GRACE_SECONDS,
+        stop_seconds=settings.api.linger_seconds + settings.worker.drain_seconds + GRACE_SECONDS,
         detail=options.url,
         is_ready=lambda _: answers(options.host, options.port),
     )
@@ -128,7 +128,7 @@ def plan_roles(settings: Settings, options: UpOptions, roles: Roles = ROLES) -> 
 def stop_seconds(settings: Settings) -> float:
     """The longest that stopping everything takes, stage by stage."""
     drain = settings.worker.drain_seconds + GRACE_SECONDS
-    return 2 * drain + POSTGRES_STOP_SECONDS + GRACE_SECONDS
+    return settings.api.linger_seconds + 2 * drain + POSTGRES_STOP_SECONDS + GRACE_SECONDS
 
 
 def answers(host: str, port: int) -> bool:

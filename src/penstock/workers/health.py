@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["not_ready", "ready", "draining"]
 
 
 @dataclass(slots=True)
@@ -11,4 +14,13 @@ class Health:
 
     role: str
     ready: bool = False
-    """Connected to everything and taking messages."""
+    """Connected to everything."""
+    draining: bool = False
+    """Asked to stop: takes nothing new, and finishes what it has."""
+
+    @property
+    def status(self) -> Status:
+        """`ready` while it takes messages; `not_ready` while it starts or waits for a service."""
+        if self.draining:
+            return "draining"
+        return "ready" if self.ready else "not_ready"

@@ -52,8 +52,8 @@ def application(health: Health) -> Starlette:
         return JSONResponse({"status": "live"})
 
     async def ready(_: Request) -> Response:
-        status = "ready" if health.ready else "not_ready"
-        return JSONResponse({"status": status, "role": health.role}, status_code=200 if health.ready else 503)
+        status = health.status
+        return JSONResponse({"status": status, "role": health.role}, status_code=200 if status == "ready" else 503)
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

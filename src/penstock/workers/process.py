@@ -62,8 +62,13 @@ def run(role: Role, settings: Settings) -> None:
 async def _run(role: Role, settings: Settings) -> None:
     stop, health = asyncio.Event(), Health(role.name)
     loop = asyncio.get_running_loop()
+
+    def drain() -> None:
+        health.draining = True
+        stop.set()
+
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stop.set)
+        loop.add_signal_handler(signal_number, drain)
     async with _answering(health, settings):
         pause = FIRST_WAIT
         while not stop.is_set():
