@@ -12,8 +12,10 @@ from typing import TypeVar
 import structlog
 
 from penstock.errors import ServiceUnavailable
+from penstock.pipeline.recover import recover
 from penstock.services import Embedding, Services, open_embedding, open_services
 from penstock.settings import Settings
+from penstock.tasks import beside
 
 log = structlog.get_logger()
 
@@ -22,6 +24,8 @@ T = TypeVar("T")
 EMBEDDING_PATIENCE_SECONDS = 10.0
 """How long a search waits for the model to be loaded, which takes about a second."""
 LONGEST_PAUSE_SECONDS = 5.0
+RECOVER_SECONDS = 30.0
+"""Workers look for lost Files more often, and are nearly always first."""
 
 
 class Opening:
@@ -71,6 +75,7 @@ class Opening:
         async with AsyncExitStack() as opened:
             self._services = await self._open(opened, partial(open_services, self.settings, role="api"))
             await opened.enter_async_context(self._services.dispatcher.running())
+            await opened.enter_async_context(beside(_recover(self._services)))
             self._embedding = await self._open(opened, partial(open_embedding, self._services))
             self._embedding_opened.set()
             on_ready()
@@ -97,3 +102,14 @@ class Opening:
 
 def _pauses() -> Iterator[float]:
     return (min(0.25 * 2**tries, LONGEST_PAUSE_SECONDS) for tries in itertools.count())
+
+
+async def _recover(services: Services) -> None:
+    """Look for lost Files, again and again: where no Worker runs nobody else does, and none is started for them."""
+    while True:
+        try:
+            if await recover(database=services.database, queues=services.queues):
+                services.dispatcher.wake()
+        except ServiceUnavailable as error:
+            log.debug("cannot look for lost files now", reason=error.message)
+        await asyncio.sleep(RECOVER_SECONDS)
