@@ -12,7 +12,9 @@ The same rule stands in `deploy/`: as the threshold of a KEDA trigger and as the
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import islice
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,30 @@ def scale(before: Scaled, rule: ScalingRule, *, backlog: int, now: float) -> Sca
     recent = (wish for wish in before.wishes if wish[0] > now - rule.cooldown_seconds)
     wishes = (*(wish for wish in recent if wish[1] > wanted), (now, wanted))
     return Scaled(workers=wishes[0][1], wishes=wishes)
+
+
+def hold(before: Scaled, *, now: float) -> Scaled:
+    """The decision while the backlog is not known: what runs stays, and the cooldown begins anew."""
+    return Scaled(before.workers, wishes=((now, before.workers),))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The Workers to start and to stop, by their numbers, which begin with 1."""
+
+    start: tuple[int, ...] = ()
+    stop: tuple[int, ...] = ()
+
+
+def change(workers: int, *, most: int, running: Collection[int], stopping: Collection[int]) -> Change:
+    """What makes `workers` of those that run: the lowest free numbers start, the highest stop.
+
+    One that still drains keeps its number, and counts towards `most`: limits are of memory and connections.
+    """
+    if workers <= len(running):
+        return Change(stop=tuple(sorted(running)[workers:]))
+    free = (number for number in range(1, most + 1) if number not in running and number not in stopping)
+    return Change(start=tuple(islice(free, workers - len(running))))
 
 
 INGESTERS = ScalingRule(service_seconds=0.04, target_seconds=120, most=20, cooldown_seconds=300)

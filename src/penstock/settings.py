@@ -156,6 +156,15 @@ class WorkerSettings(Group):
     )
 
 
+class ScalingSettings(Group):
+    target_seconds: float = Field(
+        default=15, gt=0, description="Workers that `penstock up` scales work what waits off within this time."
+    )
+    cooldown_seconds: float = Field(
+        default=60, ge=0, description="It stops some when fewer have been enough for so long."
+    )
+
+
 class SearchSettings(Group):
     language: str = Field(
         default=AUTO_LANGUAGE,
@@ -181,6 +190,7 @@ class Settings(Group):
     chunking: ChunkingSettings = ChunkingSettings()
     api: ApiSettings = ApiSettings()
     worker: WorkerSettings = WorkerSettings()
+    scaling: ScalingSettings = ScalingSettings()
     search: SearchSettings = SearchSettings()
     log: LogSettings = LogSettings()
 

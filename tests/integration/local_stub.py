@@ -1,11 +1,13 @@
 """`penstock up` with small programs in the place of the API and the Workers: `local_stub.py up|down OPTION…`.
 
 Run with a role's name it is that program. The stubs need no model, start in 0.1 s, and say what they are told to.
+The API's backlog are two numbers, to ingest and to embed, in the file STUB_BACKLOG; without the file it answers 503.
 """
 
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import signal
 import sys
@@ -19,10 +21,20 @@ API = "api"
 
 class Health(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.send_response(200)
+        backlog = os.environ.get("STUB_BACKLOG")
+        has_none = self.path == "/queues" and backlog is not None and not Path(backlog).exists()
+        self.send_response(503 if has_none else 200)
         self.end_headers()
+        if self.path == "/queues" and backlog is not None and not has_none:
+            self.wfile.write(queues(*map(int, Path(backlog).read_text().split())))
 
     def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002  # the base class's name
+
+
+def queues(to_ingest: int, to_embed: int) -> bytes:
+    """As the API tells them."""
+    counts = {"ingest-queue": to_ingest, "embedding-queue": to_embed}
+    return json.dumps({queue: {"waiting": count, "in_flight": 0} for queue, count in counts.items()}).encode()
 
 
 def serve() -> None:

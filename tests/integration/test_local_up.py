@@ -267,6 +267,104 @@ def test_part_that_keeps_dying_at_the_start_is_given_up(start_up: StartUp) -> No
     assert running.process.wait(30) == 2
 
 
+@dataclass(slots=True)
+class Backlog:
+    """What the stub of the API tells."""
+
+    file: Path
+
+    def set(self, to_ingest: int, to_embed: int = 0) -> None:
+        """In one step: the stub must not read half of it."""
+        fresh = self.file.with_suffix(".new")
+        fresh.write_text(f"{to_ingest} {to_embed}")
+        fresh.replace(self.file)
+
+
+@pytest.fixture
+def backlog(tmp_path: Path) -> Backlog:
+    made = Backlog(tmp_path / "backlog")
+    made.set(0)
+    return made
+
+
+def test_workers_come_with_a_backlog_and_go_with_it(start_up: StartUp, backlog: Backlog) -> None:
+    running = start_up(
+        *("--ingesters", "0-2", "--embedders", "auto"),
+        STUB_BACKLOG=str(backlog.file),
+        PENSTOCK_SCALING_COOLDOWN_SECONDS="0.1",
+    )
+    running.wait_for("^Penstock is ready")
+    assert set(running.state.parts) == {"postgres", "redis", "api"}
+    backlog.set(1_000_000)
+    running.wait_for("^(ingester-1|ingester-2|embedder-1) +ready in", times=3)
+    assert running.said("^ingester-2  starting: 1,000,000 waiting or in work on ingest-queue$")
+
+    killed = running.pid("ingester-1")
+    os.kill(killed, signal.SIGKILL)
+    running.wait_for("^ingester-1 +ended by SIGKILL; starting it again now")
+    running.wait_for("^ingester-1 +ready in", times=2)
+
+    backlog.file.unlink()
+    running.wait_for("^scaling +the Core API does not tell the backlog: the Workers stay as they are")
+    assert len(running.state.parts) == 6
+    backlog.set(0, 1)
+    running.wait_for("^scaling +the Core API tells the backlog again")
+    running.wait_for("^ingester-[12] +stopping: nothing waiting or in work on ingest-queue for 0.1 s$", times=2)
+    wait_until(lambda: set(running.state.parts) == {"postgres", "redis", "api", "embedder-1"}, what="no Ingester")
+    assert running.stop() == 0
+    assert len(running.said("ended")) == 1, "who is asked to stop has not died"
+    for part in ("ingester-1", "ingester-2", "embedder-1"):
+        assert "drained" in (running.data / "logs" / f"{part}.log").read_text()
+
+
+def test_stop_while_scaled_workers_start_and_drain(start_up: StartUp, backlog: Backlog) -> None:
+    running = start_up(
+        *("--ingesters", "1-3", "--embedders", "0"),
+        STUB_BACKLOG=str(backlog.file),
+        STUB_DEAF="ingester",
+        PENSTOCK_WORKER_DRAIN_SECONDS="0",
+        PENSTOCK_SCALING_COOLDOWN_SECONDS="0.1",
+    )
+    running.wait_for("^Penstock is ready")
+    assert "ingester-1" in running.state.parts, "so many are there in any case"
+    backlog.set(1_000_000)
+    running.wait_for("^ingester-[23] +ready in", times=2)
+    backlog.set(0)
+    running.wait_for("^ingester-[23] +stopping: 1 enough for ingest-queue for 0.1 s", times=2)
+    assert running.stop() == 0
+    assert not (running.data / "penstock.json").exists()
+
+
+def test_scaled_worker_that_cannot_start_is_tried_again_while_the_api_serves(
+    start_up: StartUp, backlog: Backlog
+) -> None:
+    backlog.set(0, 5)
+    running = start_up(
+        *("--ingesters", "0", "--embedders", "auto"),
+        STUB_BACKLOG=str(backlog.file),
+        STUB_EMBEDDER=f"the model is not here {ModelUnavailable.exit_status}",
+    )
+    running.wait_for("^Penstock is ready")
+    running.wait_for("^embedder-1 +ended with exit status 3; starting it again in 2 s")
+    assert running.process.poll() is None
+    assert running.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("many", "'many' is neither a number, as 2, nor limits, as 0-4, nor auto"),
+        ("4-2", "'4-2' has more at least than at most"),
+    ],
+)
+def test_number_of_workers_that_is_none_is_refused(tmp_path: Path, value: str, says: str) -> None:
+    status, said = _run("up", "--data", str(tmp_path / "data"), "--embedders", value)
+    assert status == 2
+    assert "Invalid value for --embedders" in said
+    assert says in " ".join(said.replace("│", " ").split())
+    assert not (tmp_path / "data").exists()
+
+
 def test_servers_of_the_users_own_are_used_and_not_started(
     start_up: StartUp, database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
@@ -336,7 +434,7 @@ def _not_as_root() -> Generator[None]:
 def test_detach_returns_when_ready_and_down_ends_it(tmp_path: Path) -> None:
     data = tmp_path / "data"
     finished = subprocess.run(
-        [sys.executable, STUB, "up", "--data", str(data), "--port", "0", "--embedders", "0", "--detach"],
+        [sys.executable, STUB, "up", "--data", str(data), "--port", "0", "--embedders", "0-1", "--detach"],
         capture_output=True,
         text=True,
         env=_environment({}),

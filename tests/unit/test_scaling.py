@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.scaling import EMBEDDERS, INGESTERS, Scaled, ScalingRule, scale
+from penstock.scaling import EMBEDDERS, INGESTERS, Change, Scaled, ScalingRule, change, hold, scale
 
 RULE = ScalingRule(service_seconds=2, target_seconds=60, most=10, cooldown_seconds=300)
 """A Worker works 30 messages off in time."""
@@ -82,6 +83,38 @@ def test_the_decision_is_the_highest_wish_within_the_cooldown(
         counting = [wish for at, wish in wishes if at > now - rule.cooldown_seconds or at == now]
         assert scaled.workers == max(counting)
         assert len(scaled.wishes) <= rule.most - rule.least + 1  # what is remembered stays small
+
+
+def test_who_does_not_know_the_backlog_stops_nobody_and_waits_a_whole_cooldown_afterwards() -> None:
+    scaled = scale(Scaled(0), RULE, backlog=90, now=0)
+    for now in (15, 400, 800):
+        scaled = hold(scaled, now=now)
+        assert scaled.workers == 3
+    workers: list[int] = []
+    for now in (815, 1099, 1100):
+        scaled = scale(scaled, RULE, backlog=0, now=now)
+        workers.append(scaled.workers)
+    assert workers == [3, 3, 0]
+
+
+@pytest.mark.parametrize(
+    ("workers", "running", "stopping", "wanted"),
+    [
+        (0, set[int](), set[int](), Change()),
+        (2, {1, 2}, set[int](), Change()),
+        (3, {1}, set[int](), Change(start=(2, 3))),
+        (2, {2}, set[int](), Change(start=(1,))),
+        (1, {1, 2, 3}, set[int](), Change(stop=(2, 3))),
+        (0, {1, 3}, {2}, Change(stop=(1, 3))),
+        (2, {1}, {2}, Change(start=(3,))),  # which has its number until it has ended
+        (4, {1}, {2, 3}, Change(start=(4,))),  # and its place within the limit
+        (4, {1}, {2, 3, 4}, Change()),
+    ],
+)
+def test_lowest_numbers_start_and_highest_stop(
+    workers: int, running: AbstractSet[int], stopping: AbstractSet[int], wanted: Change
+) -> None:
+    assert change(workers, most=4, running=running, stopping=stopping) == wanted
 
 
 def test_a_rate_that_stays_settles_at_the_target() -> None:

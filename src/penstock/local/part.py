@@ -55,6 +55,8 @@ class PartPlan:
     """Tidies up behind a run that was killed; may block."""
     warning: re.Pattern[bytes] = OUR_WARNING
     """The lines of its log that belong on the terminal as well."""
+    must_start: bool = True
+    """Whether everything ends where it cannot start; else it is tried again and again while the others serve."""
 
 
 @dataclass(slots=True)
@@ -140,6 +142,11 @@ class Part:
             self.kill()
             await asyncio.wait({running})
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was asked to stop; it may still drain."""
+        return self._stopping.is_set()
+
     def kill(self) -> None:
         """End the part and its children at once, for good."""
         self._stopping.set()
@@ -223,7 +230,7 @@ class Part:
         return time.monotonic() - self._began
 
     def _give_up_if_hopeless(self, status: int) -> None:
-        if self.ready.is_set():
+        if self.ready.is_set() or not self.plan.must_start:
             return
         is_final = self.plan.stage is not Stage.SERVER and status in SETUP_STATUSES
         if is_final or self._deaths.unready >= MAX_START_DEATHS:

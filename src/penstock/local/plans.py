@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import sys
 from collections.abc import Mapping
@@ -11,12 +10,17 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
+from penstock.local.core_api import answers
 from penstock.local.data_folder import DataFolder
+from penstock.local.limits import Limits, embedder_rule, ingester_rule, parser_children
 from penstock.local.part import PartPlan, Stage
 from penstock.local.part_log import POSTGRES_WARNING, REDIS_WARNING
 from penstock.local.postgres import MAJOR_VERSION, forget_impostor, prepare_postgres
 from penstock.local.program import Program
 from penstock.local.redis import prepare_redis
+from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE
+from penstock.processors import available_processors
+from penstock.scaling import ScalingRule
 from penstock.settings import PREFIX, Settings, environment_of, load_settings
 
 Roles = Mapping[str, tuple[str, ...]]
@@ -25,11 +29,13 @@ ROLES: Roles = MappingProxyType(
     # -P: a file in the user's folder must not pass for one of our modules.
     {role: (sys.executable, "-P", "-m", "penstock", role) for role in ("api", "ingester", "embedder")}
 )
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # where to ask what listens everywhere
 REDIS_STOP_SECONDS = 10.0
 POSTGRES_STOP_SECONDS = 30.0
 GRACE_SECONDS = 5.0
 """What a role gets beyond its drain limit, to give back what it did not finish."""
+
+
+ONE = Limits(1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,8 @@ class UpOptions:
     data: Path
     host: str
     port: int
-    ingesters: int = 1
-    embedders: int = 1
+    ingesters: Limits = ONE
+    embedders: Limits = ONE
 
     @property
     def url(self) -> str:
@@ -100,47 +106,71 @@ def settings_for(settings: Settings, options: UpOptions, **urls: str) -> Setting
     return load_settings(environment_of(settings) | overrides)
 
 
-def plan_roles(settings: Settings, options: UpOptions, roles: Roles = ROLES) -> list[PartPlan]:
-    """The API and the Workers, as `settings` tell them."""
-    environment = dict(os.environ) | environment_of(settings)
-    api = PartPlan(
+def plan_api(settings: Settings, options: UpOptions, roles: Roles = ROLES) -> PartPlan:
+    """The Core API, as `settings` tell it."""
+    return PartPlan(
         name="api",
         stage=Stage.API,
-        program=Program(roles["api"], environment=environment),
+        program=_program(roles["api"], settings),
         stop_seconds=settings.api.linger_seconds + settings.worker.drain_seconds + GRACE_SECONDS,
         detail=options.url,
         is_ready=lambda _: answers(options.host, options.port),
     )
-    counts = {"ingester": options.ingesters, "embedder": options.embedders}
-    workers = [
-        PartPlan(
-            name=f"{role}-{number}",
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlans:
+    """The Workers of one role."""
+
+    role: str
+    queue: str
+    limits: Limits
+    rule: ScalingRule | None
+    """How many of them a backlog wants; None: as many as the limits say, which are equal."""
+    program: Program
+    stop_seconds: float
+
+    def plan(self, number: int) -> PartPlan:
+        """The Worker with this number, from 1. Those that run in any case have to be there for Penstock to be ready."""
+        return PartPlan(
+            name=f"{self.role}-{number}",
             stage=Stage.WORKER,
-            program=Program(roles[role], environment=environment),
-            stop_seconds=settings.worker.drain_seconds + GRACE_SECONDS,
+            program=self.program,
+            stop_seconds=self.stop_seconds,
+            must_start=number <= self.limits.least,
         )
-        for role, count in counts.items()
-        for number in range(1, count + 1)
+
+
+def plan_workers(settings: Settings, options: UpOptions, roles: Roles = ROLES) -> list[WorkerPlans]:
+    """The Workers, as `settings` tell them.
+
+    An Ingester alone takes all cores for its parser children; those whose number changes share them.
+    """
+    ingesters, embedders, scaling = options.ingesters, options.embedders, settings.scaling
+    children = settings.parsing.children or parser_children(ingesters, available_processors())
+    shared = settings if ingesters.are_equal else _with_children(settings, children)
+    ingester = None if ingesters.are_equal else ingester_rule(ingesters, children=children, scaling=scaling)
+    embedder = None if embedders.are_equal else embedder_rule(embedders, scaling=scaling)
+    programs = {"ingester": _program(roles["ingester"], shared), "embedder": _program(roles["embedder"], settings)}
+    plan = partial(WorkerPlans, stop_seconds=settings.worker.drain_seconds + GRACE_SECONDS)
+    return [
+        plan("ingester", INGEST_QUEUE, ingesters, ingester, programs["ingester"]),
+        plan("embedder", EMBEDDING_QUEUE, embedders, embedder, programs["embedder"]),
     ]
-    return [api, *workers]
+
+
+def _with_children(settings: Settings, children: int) -> Settings:
+    return load_settings(environment_of(settings) | {"PENSTOCK_PARSING_CHILDREN": str(children)})
+
+
+def _program(command: tuple[str, ...], settings: Settings) -> Program:
+    return Program(command, environment=dict(os.environ) | environment_of(settings))
 
 
 def stop_seconds(settings: Settings) -> float:
     """The longest that stopping everything takes, stage by stage."""
     drain = settings.worker.drain_seconds + GRACE_SECONDS
     return settings.api.linger_seconds + 2 * drain + POSTGRES_STOP_SECONDS + GRACE_SECONDS
-
-
-def answers(host: str, port: int) -> bool:
-    """Whether the API there says that it is ready."""
-    connection = http.client.HTTPConnection(ANYWHERE.get(host, host), port, timeout=5)
-    try:
-        connection.request("GET", "/health/ready")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def _url(host: str, port: int) -> str:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from penstock.errors import AlreadyRunning, InvalidSettings, PortTaken
+from penstock.local.core_api import read_backlog
 from penstock.local.data_folder import (
     DataFolder,
     FolderLock,
@@ -27,14 +28,17 @@ from penstock.local.plans import (
     ROLES,
     Roles,
     UpOptions,
+    plan_api,
     plan_postgres,
     plan_redis,
-    plan_roles,
+    plan_workers,
     settings_for,
     stop_seconds,
 )
 from penstock.local.run_state import ProcessName, RunState, forget_state, read_state, write_state
+from penstock.local.scaler import ScaledRole, Scaler
 from penstock.local.terminal import Terminal
+from penstock.scaling import Scaled
 from penstock.settings import PREFIX, Settings, describe
 
 ORPHAN_SECONDS = 5.0
@@ -139,6 +143,8 @@ class Supervisor:
         self._roles = roles
         self._terminal = terminal
         self._parts: dict[Part, asyncio.Task[None]] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+        """Held here, for the loop itself does not hold its tasks."""
         self._end = asyncio.Event()
         self._failure: BaseException | None = None
         self._state = RunState(
@@ -166,10 +172,28 @@ class Supervisor:
         urls = await self._start_servers()
         settings = settings_for(self._settings, self._options, **urls)
         await self._migrate(settings)
-        await asyncio.gather(*(self._start_part(plan) for plan in plan_roles(settings, self._options, self._roles)))
+        scaled = await self._start_roles(settings)
         self._state = self._state.model_copy(update={"ready": True})
         self._remember()
         self._terminal.ready(self._options.url)
+        if scaled:
+            await self._scale(scaled)
+
+    async def _start_roles(self, settings: Settings) -> list[ScaledRole]:
+        """The API, and the Workers that run in any case; returns the roles whose number changes from then on."""
+        parts = [self.launch(plan_api(settings, self._options, self._roles))]
+        scaled: list[ScaledRole] = []
+        for plans in plan_workers(settings, self._options, self._roles):
+            workers = {number: self.launch(plans.plan(number)) for number in range(1, plans.limits.least + 1)}
+            parts += workers.values()
+            if plans.rule is not None:
+                scaled.append(ScaledRole(plans, plans.rule, workers, Scaled(plans.limits.least)))
+        await asyncio.gather(*(part.ready.wait() for part in parts))
+        return scaled
+
+    async def _scale(self, roles: list[ScaledRole]) -> None:
+        read = partial(read_backlog, self._options.host, self._options.port)
+        await Scaler(roles, self, read_backlog=read, terminal=self._terminal).run()
 
     async def _start_servers(self) -> dict[str, str]:
         """The URLs of what is not given, each by the name of its group of settings."""
@@ -183,7 +207,7 @@ class Supervisor:
 
     @property
     def _connections(self) -> int:
-        processes = 1 + self._options.ingesters + self._options.embedders
+        processes = 1 + self._options.ingesters.most + self._options.embedders.most
         return processes * self._settings.database.pool_size
 
     def _tell_if_given(self, part: str, group: str) -> bool:
@@ -207,7 +231,11 @@ class Supervisor:
             self._terminal.part("schema", f"version {done[-1].version}")
 
     async def _start_part(self, plan: PartPlan, *, began: float | None = None) -> None:
-        """Return when the part is ready for the first time; it is watched from then on as well."""
+        """Return when the part is ready for the first time."""
+        await self.launch(plan, began=began).ready.wait()
+
+    def launch(self, plan: PartPlan, *, began: float | None = None) -> Part:
+        """Start a part; it is watched from now on, also before it is ready."""
         part = Part(
             plan,
             log=PartLog(self._folder.logs / f"{plan.name}.log"),
@@ -218,13 +246,28 @@ class Supervisor:
         )
         self._parts[part] = asyncio.create_task(part.keep_running())
         self._parts[part].add_done_callback(self._end_if_failed)
-        await part.ready.wait()
+        return part
+
+    def retire(self, part: Part) -> None:
+        """Have one part stop as everything does in the end, and forget it."""
+        retiring = asyncio.create_task(self._retire(part))
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
+
+    def has(self, part: Part) -> bool:
+        return part in self._parts
+
+    async def _retire(self, part: Part) -> None:
+        await part.stop(self._parts[part])
+        del self._parts[part]
+        self._forget_part(part.plan.name)
 
     async def _stop(self) -> None:
         self._terminal.say("Stopping; Ctrl-C again ends everything at once.")
         for stage in Stage:
             parts = {part: task for part, task in self._parts.items() if part.plan.stage is stage}
             await asyncio.gather(*(part.stop(task) for part, task in parts.items()))
+        await asyncio.gather(*self._retiring)  # they still write the state
         self._terminal.say("Penstock has stopped.")
 
     def _obey_signals(self) -> None:
@@ -246,6 +289,11 @@ class Supervisor:
 
     def _remember_part(self, name: str, pid: int) -> None:
         self._state = self._state.model_copy(update={"parts": self._state.parts | {name: ProcessName.of(pid)}})
+        self._remember()
+
+    def _forget_part(self, name: str) -> None:
+        parts = {other: process for other, process in self._state.parts.items() if other != name}
+        self._state = self._state.model_copy(update={"parts": parts})
         self._remember()
 
     def _remember(self) -> None:
