@@ -6,6 +6,8 @@ import http.client
 import json
 from collections.abc import Mapping
 
+from penstock.models import QUEUES
+
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # where to ask what listens everywhere
 TIMEOUT_SECONDS = 5.0
 
@@ -18,10 +20,12 @@ def answers(host: str, port: int) -> bool:
 def read_backlog(host: str, port: int) -> Mapping[str, int] | None:
     """By queue, the messages that wait, in the rows too, and those in work; None while the API cannot tell."""
     body = _get(host, port, "/queues")
+    if body is None:
+        return None
     try:
-        depths = json.loads(body) if body is not None else None
-        return depths and {queue: int(depth["waiting"]) + int(depth["in_flight"]) for queue, depth in depths.items()}
-    except (ValueError, TypeError, KeyError, AttributeError):  # another program has taken the port
+        depths = json.loads(body)
+        return {queue: int(depths[queue]["waiting"]) + int(depths[queue]["in_flight"]) for queue in QUEUES}
+    except (ValueError, TypeError, LookupError):  # another program has taken the port
         return None
 
 
