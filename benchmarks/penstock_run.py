@@ -257,17 +257,17 @@ def looking(look: Callable[[], object], *, every: float) -> Generator[None]:
 
 @contextmanager
 def running_penstock(
-    data: Path | None = None, *, settings: Mapping[str, str] | None = None
+    data: Path | None = None, *, settings: Mapping[str, str] | None = None, options: Sequence[str] = ()
 ) -> Generator[RunningPenstock]:
     """Runs on an empty data folder, because a text that has its vector already is not embedded again; or on `data`.
 
-    `settings` are those that are not to be the defaults.
+    `settings` and `options` of `penstock up` are those that are not to be the defaults.
     """
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
         data = data or Path(folder) / "data"
         began = time.perf_counter()
         try:
-            url = _up(data, settings or {})
+            url = _up(data, settings or {}, options)
             start_seconds = time.perf_counter() - began
             with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
                 yield RunningPenstock(data, start_seconds, http)
@@ -275,8 +275,8 @@ def running_penstock(
             _penstock("down", "--data", str(data))
 
 
-def _up(data: Path, settings: Mapping[str, str]) -> str:
-    output = _penstock("up", "--detach", "--data", str(data), "--port", "0", settings=settings)
+def _up(data: Path, settings: Mapping[str, str], options: Sequence[str]) -> str:
+    output = _penstock("up", "--detach", "--data", str(data), "--port", "0", *options, settings=settings)
     if ready := READY.search(output):
         return ready.group(1)
     raise BenchmarkError(f"`penstock up` did not say where it is:\n{output}")

@@ -251,7 +251,7 @@ def draw_days(rows: Sequence[Row]) -> Drawing:
     """Workers of both kinds over the day, one picture for each load."""
     drawing = Drawing(figsize=(7.6, 1.9 * len(rows)), layout="constrained")
     for axes, row in zip(drawing.subplots(len(rows), sharex=True, squeeze=False).flat, rows, strict=True):
-        _plain(axes)
+        plain(axes)
         for label, stage, colour in (
             ("Embedders", row.outcome.embedders, OURS),
             ("Ingesters", row.outcome.ingesters, MISSED),
@@ -270,7 +270,7 @@ def draw_targets(rows: Sequence[Row]) -> Drawing:
     """Paid hours as a multiple of the work, by the target as a multiple of the delay."""
     drawing = Drawing(figsize=(7.6, 3.2), layout="constrained")
     axes = drawing.add_subplot()
-    _plain(axes)
+    plain(axes)
     for colour, platform in zip(COLOURS, dict.fromkeys(row.platform for row in rows), strict=False):
         curve = [row for row in rows if row.platform == platform]
         ratios = [int(row.name) / delay(platform) for row in curve]
@@ -283,6 +283,7 @@ def draw_targets(rows: Sequence[Row]) -> Drawing:
     return drawing
 
 
-def _plain(axes: Axes) -> None:
+def plain(axes: Axes) -> None:
+    """Nothing but what is drawn."""
     axes.tick_params(colors=INK, length=0, labelsize=8)
     axes.spines[:].set_visible(False)
