@@ -24,8 +24,8 @@ T = TypeVar("T")
 EMBEDDING_PATIENCE_SECONDS = 10.0
 """How long a search waits for the model to be loaded, which takes about a second."""
 LONGEST_PAUSE_SECONDS = 5.0
-RECOVER_SECONDS = 30.0
-"""Workers look for lost Files more often, and are nearly always first."""
+RECOVER_SECONDS = 15.0
+"""Workers look for lost Files more often, and are nearly always first. Without them each File goes on within 30 s."""
 
 
 class Opening:
