@@ -6,22 +6,26 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import httpx
+import psutil
 import pytest
 from installation import Installation, penstock_up
 from real_servers import wait_until
 
 pytestmark = pytest.mark.slow
 
-FILES = 60
+FILES = 50
+KEPT = 6
 SETTINGS = {
-    "PENSTOCK_EMBEDDING_MODEL": "fake://384?latency_ms=100",
-    "PENSTOCK_EMBEDDING_BATCH_TOKENS": "256",  # a call for each Chunk or two: seconds for all of them
+    "PENSTOCK_EMBEDDING_MODEL": "fake://384?latency_ms=1500",
+    "PENSTOCK_WORKER_CONCURRENCY": "2",  # Files of each Worker at once
+    "PENSTOCK_QUEUE_MAX_ATTEMPTS": "1",  # an attempt that a stop had cost would fail its File
     "PENSTOCK_SCALING_TARGET_SECONDS": "3",  # ten messages for each Embedder
-    "PENSTOCK_SCALING_COOLDOWN_SECONDS": "1",
+    "PENSTOCK_SCALING_COOLDOWN_SECONDS": "0",
 }
 
 
-def test_workers_come_with_the_files_are_replaced_when_killed_and_go(
+def test_workers_come_with_the_files_and_go_with_them_at_no_files_cost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in SETTINGS.items():
@@ -29,31 +33,46 @@ def test_workers_come_with_the_files_are_replaced_when_killed_and_go(
     folder = tmp_path / "files"
     folder.mkdir()
     for n in range(FILES):
-        (folder / f"report-{n:02}.md").write_text(
-            f"# Plant {n}\n\n" + "".join(f"Sluice {s} of {n} was opened.\n\n" for s in range(40))
-        )
-    with penstock_up(tmp_path / "data", "--ingesters", "auto", "--embedders", "0-2") as penstock:
+        (folder / f"report-{n:02}.md").write_text(f"# Plant {n}\n\nSluice {n} was opened.\n")
+    with (
+        penstock_up(tmp_path / "data", "--ingesters", "auto", "--embedders", "0-2") as penstock,
+        httpx.Client(base_url=penstock.url, trust_env=False) as http,
+    ):
         assert _workers(penstock) == [], "ready, with nobody at work"
-        adding = penstock.start("add", folder, "--json")
-        wait_until(lambda: len(penstock.processes("embedder")) == 2, what="both Embedders")
-        wait_until(lambda: penstock.json("files", "--status", "complete"), seconds=60, what="the first file")
-        victim = penstock.processes("embedder")[0]
-        victim.kill()
-        wait_until(lambda: _said(penstock, "ended by SIGKILL; starting it again now"), what="another one")
+        penstock.run("add", folder, "--no-wait")
+        wait_until(lambda: _embedded_at_once(http) > 2, what="both Embedders to have work, two messages each")
+        seen = [process for worker in _workers(penstock) for process in [worker, *worker.children(recursive=True)]]
+        assert len(seen) > 2, "with their children"
 
-        out, err = adding.communicate(timeout=120)
-        assert adding.returncode == 0, err
-        assert Counter(json.loads(line)["status"] for line in out.splitlines()) == {"complete": FILES}
-        wait_until(lambda: not _workers(penstock), what="nobody to be at work any more")
-        assert penstock.json("dead-letters", "list") == []
-        for worker in ("ingester-1", "embedder-1", "embedder-2"):
-            assert _said(penstock, f"{worker}  starting: ")
-            assert _said(penstock, f"{worker}  stopping: ")
-        assert len(_said(penstock, "ended ")) == 1, "only the one that was killed"
+        in_order = sorted(_files(http), key=lambda file: file["created_at"])
+        unfinished = [file["file_id"] for file in in_order if file["status"] != "complete"]
+        for file_id in unfinished[KEPT:]:  # so few that one is enough, while the other has some of them in work
+            http.delete(f"/files/{file_id}").raise_for_status()
+        for worker in ("embedder-2", "embedder-1", "ingester-1"):
+            wait_until(
+                lambda worker=worker: _said(penstock, f"{worker}  stopping: "), seconds=60, what=f"{worker} to go"
+            )
+        wait_until(lambda: not any(process.is_running() for process in seen), what="neither orphan nor zombie")
+        assert set(_state(penstock)["parts"]) == {"postgres", "redis", "api"}
+        assert _said(penstock, "ended ") == [], "who is stopped has not died"
+        statuses = Counter(file["status"] for file in _files(http))
+        assert statuses == {"complete": FILES - len(unfinished[KEPT:])}
 
 
-def _workers(penstock: Installation) -> list[int]:
-    return [process.pid for role in ("ingester", "embedder") for process in penstock.processes(role)]
+def _files(http: httpx.Client) -> list[dict[str, str]]:
+    return http.get("/files", params={"limit": FILES}).raise_for_status().json()["items"]
+
+
+def _embedded_at_once(http: httpx.Client) -> int:
+    return http.get("/queues").raise_for_status().json()["embedding-queue"]["in_flight"]
+
+
+def _workers(penstock: Installation) -> list[psutil.Process]:
+    return [process for role in ("ingester", "embedder") for process in penstock.processes(role)]
+
+
+def _state(penstock: Installation) -> dict[str, dict[str, object]]:
+    return json.loads((penstock.data / "penstock.json").read_text())
 
 
 def _said(penstock: Installation, what: str) -> list[str]:

@@ -253,6 +253,7 @@ class Supervisor:
         retiring = asyncio.create_task(self._retire(part))
         self._retiring.add(retiring)
         retiring.add_done_callback(self._retiring.discard)
+        retiring.add_done_callback(self._end_if_failed)
 
     def has(self, part: Part) -> bool:
         return part in self._parts
