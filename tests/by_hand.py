@@ -14,7 +14,6 @@ from penstock.database.connection import Database
 from penstock.database.embeddings import record_embeddings, register_model
 from penstock.database.files import begin_ingest, fail_file
 from penstock.database.turns import WaitingFile, chunks_to_announce
-from penstock.database.unclaimed import reserve_object
 from penstock.embedding.fake import FakeEngine
 from penstock.models import Failure, NewChunk
 from penstock.objects import text_key
@@ -45,9 +44,8 @@ async def _complete(database_url: str, objects: Path, file_id: UUID, texts: Sequ
     text_path.write_text("\n".join(texts), encoding="utf-8")
     database = await Database.open(DatabaseSettings(url=SecretStr(database_url)))
     async with database.transaction() as rows:
-        reading = await begin_ingest(rows, file_id, generation)
+        reading = await begin_ingest(rows, file_id, generation, text_key=key)
         assert reading
-        await reserve_object(rows, key)
         chunks = _chunks(texts)
         ingested = IngestedFile(
             *(file_id, generation, reading.attempt, "text/plain", "0" * 64, "english"),

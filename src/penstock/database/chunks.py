@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
+from pydantic_core import to_json
 
 from penstock.database.connection import Rows
 from penstock.database.files import Reading
 from penstock.database.statements import statement
-from penstock.database.unclaimed import came_too_late, release_object
+from penstock.database.unclaimed import came_too_late
 from penstock.models import Chunk, NewChunk, chunk_id, embedded_text
 
 
@@ -63,85 +63,65 @@ async def record_early_chunks(rows: Rows, reading: Reading, chunks: Sequence[New
     """
     file = reading.file
     which = {"file_id": file.file_id, "generation": file.generation, "attempt": reading.attempt}
-    if not await _lock_ingesting(rows, which):
-        return False
-    await _copy(rows, file.file_id, file.generation, chunks, language=await _known_language(rows, language))
-    await rows.execute(statement("count_early_chunks"), {"file_id": file.file_id, "chunks": len(chunks)})
-    return True
+    given = {"language": language, "chunks": _written(file.file_id, file.generation, chunks)}
+    row = await (await rows.execute(statement("record_early_chunks"), which | given)).fetchone()
+    assert row is not None, "a function always has its row"
+    return row["recorded"]
 
 
-async def record_chunks(rows: Rows, ingested: IngestedFile, chunks: Iterable[NewChunk], *, early: int = 0) -> bool:
+async def record_chunks(rows: Rows, ingested: IngestedFile, chunks: Sequence[NewChunk], *, early: int = 0) -> bool:
     """Write all Chunks of a generation, less those recorded `early`, and mark the File `embedding`.
 
     False, with nothing written and the text released, where the generation was deleted, superseded or begun or recorded
     by another Ingester meanwhile. Raises `ServiceUnavailable` where the text is swept.
     """
-    which = {"file_id": ingested.file_id, "generation": ingested.generation, "attempt": ingested.attempt}
-    if not await _lock_ingesting(rows, which):
-        await release_object(rows, ingested.text_key)
-        return False
-    ingested = replace(ingested, language=await _known_language(rows, ingested.language))
-    if early:
-        await rows.execute(statement("correct_language"), {**which, "language": ingested.language})
-    await _copy(rows, ingested.file_id, ingested.generation, chunks, language=ingested.language)
-    finished = await rows.execute(
-        statement("finish_ingest"),
-        {
-            **which,
-            "media_type": ingested.media_type,
-            "sha256": ingested.sha256,
-            "language": ingested.language,
-            "page_count": ingested.page_count,
-            "chunk_count": ingested.chunk_count,
-            "token_count": ingested.token_count,
-            "coverage": ingested.coverage,
-            "unread_pages": list(ingested.unread_pages),
-            "text_key": ingested.text_key,
-        },
-    )
-    if await finished.fetchone() is None:
+    given = {
+        "file_id": ingested.file_id,
+        "generation": ingested.generation,
+        "attempt": ingested.attempt,
+        "language": ingested.language,
+        "chunks": _written(ingested.file_id, ingested.generation, chunks),
+        "early": early > 0,
+        "text_key": ingested.text_key,
+        "media_type": ingested.media_type,
+        "sha256": ingested.sha256,
+        "page_count": ingested.page_count,
+        "chunk_count": ingested.chunk_count,
+        "token_count": ingested.token_count,
+        "coverage": ingested.coverage,
+        "unread_pages": list(ingested.unread_pages),
+    }
+    row = await (await rows.execute(statement("record_file"), given)).fetchone()
+    assert row is not None, "a function always has its row"
+    if row["outcome"] == "swept":
         raise came_too_late(ingested.text_key)
-    return True
+    return row["outcome"] == "recorded"
 
 
-async def _lock_ingesting(rows: Rows, which: Mapping[str, object]) -> bool:
-    return await (await rows.execute(statement("lock_ingesting_file"), which)).fetchone() is not None
+def _written(file_id: UUID, generation: int, chunks: Iterable[NewChunk]) -> str:
+    """The Chunks as a JSON array: one parameter for any number of rows, whose columns are arrays themselves."""
+    return to_json([_columns(file_id, generation, chunk) for chunk in chunks]).decode()
 
 
-async def _copy(rows: Rows, file_id: UUID, generation: int, chunks: Iterable[NewChunk], *, language: str) -> None:
-    async with rows.cursor().copy(statement("copy_chunks")) as copy:
-        for chunk in chunks:
-            await copy.write_row(_copy_row(file_id, generation, chunk, language))
-    await rows.execute(statement("add_search_language"), {"language": language})
-
-
-async def _known_language(rows: Rows, language: str) -> str:
-    """`simple` where this server has no such configuration: older ones know fewer languages."""
-    row = await (await rows.execute(statement("known_language"), {"language": language})).fetchone()
-    assert row is not None, "coalesce always has a row"
-    return row["language"]
-
-
-def _copy_row(file_id: UUID, generation: int, chunk: NewChunk, language: str) -> Sequence[object]:
+def _columns(file_id: UUID, generation: int, chunk: NewChunk) -> dict[str, object]:
     text_hash = chunk.text_hash
     first_page, last_page = chunk.pages or (None, None)
-    return (
-        chunk_id(file_id, generation, chunk.index, text_hash),
-        file_id,
-        generation,
-        chunk.index,
-        chunk.text,
-        text_hash,
-        chunk.token_count,
-        first_page,
-        last_page,
-        *chunk.char_span,
-        chunk.headings,
-        chunk.context,
-        chunk.context_tokens,
-        Jsonb(chunk.metadata),
-        language,
-    )
+    char_start, char_end = chunk.char_span
+    return {
+        "chunk_id": chunk_id(file_id, generation, chunk.index, text_hash),
+        "index": chunk.index,
+        "text": chunk.text,
+        "text_hash": text_hash.hex(),
+        "token_count": chunk.token_count,
+        "first_page": first_page,
+        "last_page": last_page,
+        "char_start": char_start,
+        "char_end": char_end,
+        "headings": chunk.headings,
+        "context": chunk.context,
+        "context_tokens": chunk.context_tokens,
+        "metadata": chunk.metadata,
+    }
 
 
 async def list_chunks(rows: Rows, file_id: UUID, *, limit: int, after: int = -1) -> list[Chunk]:

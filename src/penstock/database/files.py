@@ -8,12 +8,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from penstock.database.connection import Rows
 from penstock.database.statements import statement
-from penstock.database.unclaimed import came_too_late
+from penstock.database.unclaimed import CLAIM_SECONDS, came_too_late
 from penstock.models import Failure, File, FileStatus
 
 DEFAULT_OWNER = "default"
@@ -73,17 +72,6 @@ def _file(row: Mapping[str, Any]) -> File:
 async def _one(rows: Rows, query: str, /, **parameters: Any) -> File | None:
     row = await (await rows.execute(statement(query), parameters)).fetchone()
     return None if row is None else _file(row)
-
-
-async def _forgetting_early_chunks(
-    rows: Rows, query: str, file_id: UUID, generation: int, **parameters: str
-) -> DictRow | None:
-    """The row of a statement that ends a reading of this generation; the Chunks that it left behind are deleted."""
-    which = {"file_id": file_id, "generation": generation}
-    row = await (await rows.execute(statement(query), which | parameters)).fetchone()
-    if row is not None and row["left_behind"]:
-        await rows.execute(statement("delete_early_chunks"), which)
-    return row
 
 
 async def insert_file(rows: Rows, new: NewFile) -> File:
@@ -204,12 +192,13 @@ class Reading:
     attempt: int
 
 
-async def begin_ingest(rows: Rows, file_id: UUID, generation: int) -> Reading | None:
-    """Mark as `ingesting`; None where the generation is deleted, superseded or past this step.
+async def begin_ingest(rows: Rows, file_id: UUID, generation: int, *, text_key: str) -> Reading | None:
+    """Mark as `ingesting` and reserve `text_key`; None where the generation is deleted, superseded or past this step.
 
     What an attempt before recorded early is deleted.
     """
-    row = await _forgetting_early_chunks(rows, "begin_ingest", file_id, generation)
+    given = {"file_id": file_id, "generation": generation, "text_key": text_key, "seconds": CLAIM_SECONDS}
+    row = await (await rows.execute(statement("begin_ingest"), given)).fetchone()
     return None if row is None else Reading(_file(row), row["ingest_attempt"])
 
 
@@ -218,8 +207,11 @@ async def fail_file(rows: Rows, file_id: UUID, generation: int, failure: Failure
 
     The Chunks of one that was not read to its end are deleted.
     """
+    which = {"file_id": file_id, "generation": generation}
     how = {"code": failure.code, "message": failure.message}
-    row = await _forgetting_early_chunks(rows, "fail_file", file_id, generation, **how)
+    row = await (await rows.execute(statement("fail_file"), which | how)).fetchone()
+    if row is not None and row["left_behind"]:
+        await rows.execute(statement("delete_early_chunks"), which)
     return None if row is None else _file(row)
 
 

@@ -141,59 +141,23 @@ delete from unclaimed_objects where object_key = any(%(keys)s);
 select active_text_key from files where file_id = %(file_id)s;
 
 -- name: begin_ingest
--- Mark a File as being read; what an earlier attempt recorded is counted no more. No row: deleted, superseded, or past
--- this step. Locks as a deletion does: an Embedder that records early Chunks of this File ends first.
-with before as (
-    select file_id, chunk_count from files
-    where file_id = %(file_id)s and generation = %(generation)s and status in ('queued', 'ingesting')
-    for update
-)
-update files
-set status = 'ingesting', ingest_attempt = ingest_attempt + 1, chunk_count = 0, embedded_count = 0,
-    announced_index = -1, updated_at = clock_timestamp()
-from before
-where files.file_id = before.file_id
-returning files.*, before.chunk_count as left_behind;
+-- Mark a File as being read and reserve the object that its text goes to. No row: deleted, superseded, or past this step.
+select * from penstock_begin_ingest(%(file_id)s, %(generation)s, %(text_key)s, %(seconds)s);
 
 -- name: delete_early_chunks
 -- What was recorded of a generation before its reading ended early.
 delete from chunks where file_id = %(file_id)s and generation = %(generation)s;
 
--- name: lock_ingesting_file
--- Make sure that nobody else begins, finishes, supersedes or deletes this generation before we commit.
-select 1 from files
-where file_id = %(file_id)s and generation = %(generation)s and status = 'ingesting' and ingest_attempt = %(attempt)s
-for no key update;
+-- name: record_early_chunks
+-- Write the next Chunks of a File that is still being read; whether this attempt is the one that reads it.
+select penstock_record_early_chunks(%(file_id)s, %(generation)s, %(attempt)s, %(language)s, %(chunks)s) as recorded;
 
--- name: count_early_chunks
--- So many more Chunks are recorded while the rest is being read; they may be embedded.
-update files set chunk_count = chunk_count + %(chunks)s, updated_at = clock_timestamp() where file_id = %(file_id)s;
-
--- name: correct_language
--- The whole text turned out to be in another language than its beginning.
-update chunks set language = %(language)s
-where file_id = %(file_id)s and generation = %(generation)s and language <> %(language)s;
-
--- name: copy_chunks
--- The Chunks of one generation, streamed.
-copy chunks (chunk_id, file_id, generation, index, text, text_hash, token_count, first_page, last_page,
-             char_start, char_end, headings, context, context_tokens, metadata, language)
-from stdin;
-
--- name: finish_ingest
--- The Chunks are recorded; now they wait for their vectors. Claims the text. No row: it is swept, or about to be.
-with claimed as (
-    delete from unclaimed_objects where object_key = %(text_key)s and due_at > clock_timestamp() returning object_key
-)
-update files
-set status = 'embedding', media_type = %(media_type)s, language = %(language)s, sha256 = coalesce(sha256, %(sha256)s),
-    page_count = %(page_count)s, chunk_count = %(chunk_count)s, token_count = %(token_count)s,
-    coverage = %(coverage)s, unread_pages = %(unread_pages)s, updated_at = clock_timestamp(),
-    text_key = claimed.object_key,
-    announced_at = null, turn = penstock_embedding_turn(owner, batch)
-from claimed
-where file_id = %(file_id)s and generation = %(generation)s
-returning file_id;
+-- name: record_file
+-- Write the last Chunks and what was found out; from now on the File waits for its vectors. Claims the text.
+select penstock_record_file(
+    %(file_id)s, %(generation)s, %(attempt)s, %(language)s, %(chunks)s, %(early)s, %(text_key)s, %(media_type)s,
+    %(sha256)s, %(page_count)s, %(chunk_count)s, %(token_count)s, %(coverage)s, %(unread_pages)s
+) as outcome;
 
 -- name: list_chunks
 -- The Chunks that search sees of a File, in order, from behind an index.
@@ -582,15 +546,6 @@ join chunks near on near.file_id = hit.file_id and near.generation = hit.generat
                 and near.index between hit.index - %(distance)s and hit.index + %(distance)s
 where hit.chunk_id = any(%(chunk_ids)s) and near.index <> hit.index
 order by near.index;
-
--- name: add_search_language
--- From now on queries are matched in this language too.
-insert into search_languages (language) values (%(language)s) on conflict do nothing;
-
--- name: known_language
--- A text search configuration, or `simple` where the server does not have it.
-select coalesce((select cfgname::text from pg_ts_config
-                 where cfgname = %(language)s and cfgnamespace = 'pg_catalog'::regnamespace), 'simple') as language;
 
 -- name: text_search_languages
 -- The text search configurations that come with PostgreSQL.

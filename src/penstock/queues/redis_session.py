@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
-from faststream import AckPolicy, BaseMiddleware
+from faststream import AckPolicy, BaseMiddleware, ContextRepo
 from faststream.redis import RedisBroker, StreamSub
 from faststream.redis.annotations import RedisStreamMessage
 from faststream.redis.subscriber.usecases import LogicSubscriber
@@ -325,7 +325,7 @@ def subscribe(
             description=MESSAGE_TYPES[leases.stream].__doc__,
             include_in_schema=documented,
         )
-        subscriber(_on_message(deliver, MESSAGE_TYPES[leases.stream]))
+        subscriber(_on_message(deliver, MESSAGE_TYPES[leases.stream], broker.context))
         # Where the group is gone again when it starts, FastStream makes it, at `$` unless told otherwise: what had been
         # published before would lie on the queue for ever, delivered to nobody.
         cast("Any", subscriber).last_id = "0"
@@ -333,12 +333,14 @@ def subscribe(
     return subscribers
 
 
-def _on_message(deliver: Deliver, message_type: type[Message]) -> Callable[..., Awaitable[None]]:
-    async def on_message(body: Any, message: Any) -> None:
+def _on_message(deliver: Deliver, message_type: type[Message], context: ContextRepo) -> Callable[..., Awaitable[None]]:
+    async def on_message(body: Any) -> None:
+        # Not a parameter of its own: FastStream would look it up in a thread, for each message.
+        message: RedisStreamMessage = context.get_local("message")
         await deliver(body, message.raw_message["message_ids"][0].decode())
 
     # FastStream reads the annotations: it validates the body by them and documents it in AsyncAPI.
-    on_message.__annotations__ = {"body": message_type, "message": RedisStreamMessage, "return": None}
+    on_message.__annotations__ = {"body": message_type, "return": None}
     return on_message
 
 
