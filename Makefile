@@ -16,16 +16,17 @@ demo: .venv/installed  ## hand in the example documents and search them
 
 check: lint types contracts fast  ## lint, types, import contracts, fast tests
 
-# Tests that compute and wait for nobody; the others kill, freeze and time processes, and have the machine to themselves.
-BESIDE_EACH_OTHER := tests/unit $(addprefix tests/integration/test_,fidelity.py formats_corpora.py fuzz.py determinism.py words.py) \
-	$(addprefix tests/deploy/test_,aws.py image.py kubernetes.py monitoring.py) tests/acceptance/test_documentation_site.py
+# These kill, freeze, starve and time whole installations, and have the machine to themselves.
+ALONE := tests/chaos $(addprefix tests/acceptance/test_,autoscaling.py benchmarks.py one_machine.py servers_of_ones_own.py) \
+	tests/deploy/test_as_in_a_container.py $(addprefix tests/integration/test_,api_outages.py cli_real_services.py dispatch.py \
+	full_disk.py local_servers.py local_up.py parser_pool.py worker_process.py)
 # Each has a broker of its own and mostly waits for it.
 CONTRACTS := tests/contract
 
 test: .venv/installed distribution-redis programs-to-compare language-data lint types contracts  ## all of it: what CI runs
-	$(BIN)/pytest -n 2 --dist loadfile $(BESIDE_EACH_OTHER)
+	$(BIN)/pytest -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE) $(CONTRACTS))
 	$(BIN)/pytest -n 2 --dist loadfile $(CONTRACTS)
-	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE_EACH_OTHER) $(CONTRACTS))
+	$(BIN)/pytest $(ALONE)
 
 lint: .venv/installed
 	$(BIN)/ruff check $(CODE)
