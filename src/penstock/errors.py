@@ -21,7 +21,10 @@
     │   ├── NotFound                   not_found
     │   ├── InvalidRequest             invalid_request
     │   ├── Unreadable                 unreadable: a path given to `penstock add` cannot be read
+    │   ├── EventUnusable              event_unusable: a message about the bucket that says nothing we can follow
+    │   │   └── ObjectForbidden        object_forbidden: the store does not let us look at an object
     │   └── Conflict                   conflict
+    │       └── CannotPresign          presigning_unsupported: the object store is a folder
     └── SetupError                     this installation cannot start as it is
         ├── InvalidSettings            invalid_settings
         ├── ModelUnavailable           model_unavailable
@@ -188,6 +191,24 @@ class Conflict(RequestError):
     """The request does not fit the present state; look at it and try again."""
 
     code = "conflict"
+
+
+class CannotPresign(Conflict):
+    """The object store is a folder, of which no URL can be given away; send and get the bytes through the API."""
+
+    code = "presigning_unsupported"
+
+
+class EventUnusable(RequestError):
+    """A message on the queue of bucket events is none that Penstock can follow; look at the bucket's notification."""
+
+    code = "event_unusable"
+
+
+class ObjectForbidden(EventUnusable):
+    """The object store does not let Penstock look at an object; it needs s3:GetObject and s3:ListBucket."""
+
+    code = "object_forbidden"
 
 
 class SetupError(PenstockError):

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
+import unicodedata
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
 import obstore
-from obstore.exceptions import BaseError
-from obstore.store import LocalStore, from_url
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import AzureStore, GCSStore, LocalStore, S3Store, from_url
 
-from penstock.errors import ObjectMissing, ServiceUnavailable, TooLarge
+from penstock.errors import CannotPresign, ObjectForbidden, ObjectMissing, ServiceUnavailable, TooLarge
 from penstock.settings import ObjectStoreSettings
 
 if TYPE_CHECKING:
@@ -33,6 +35,12 @@ STAGED_AT_MOST = 3
 """Files of a key that killed writers can leave on `file://`; a key has one writer, so the first would do."""
 
 
+UPLOADS = "uploads/"
+"""What clients write through a URL that we gave them."""
+OWN_FOLDERS = ("files/", "text/", "checks/", UPLOADS)
+"""What Penstock writes, and lets clients write, in its store: nobody else's objects are there."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """What was written or read: size in bytes and SHA-256 in hex."""
@@ -41,9 +49,43 @@ class StoredObject:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class FoundObject:
+    """What is in the store now: size in bytes, and by what a change of it shows."""
+
+    size: int
+    etag: str | None
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PresignedRequest:
+    """A request that anybody may make until it expires, without credentials."""
+
+    method: Literal["GET", "PUT"]
+    url: str
+    headers: Mapping[str, str]
+    """To be sent with it."""
+    expires_at: datetime
+
+
+def checked_key(key: str) -> str:
+    """A key that the store can be asked for. Raises `ValueError`."""
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
+        raise ValueError("must not contain control characters")
+    if any(segment in ("", ".", "..") for segment in key.split("/")):
+        raise ValueError("must be a path within the object store, such as reports/2026/q3.pdf")
+    return key
+
+
 def object_key(file_id: UUID) -> str:
     """Where the bytes of an uploaded File live."""
     return f"files/{file_id}"
+
+
+def upload_key(upload_id: UUID) -> str:
+    """Where a client writes the bytes of an upload, and where they stay."""
+    return f"{UPLOADS}{upload_id}"
 
 
 def text_key(file_id: UUID, generation: int) -> str:
@@ -54,10 +96,11 @@ def text_key(file_id: UUID, generation: int) -> str:
 class ObjectStore:
     """One store. Every error of its vendor becomes `ObjectMissing` or `ServiceUnavailable`."""
 
-    def __init__(self, store: Store, folder: Path | None = None) -> None:
-        """`folder` is where a `file://` store is."""
+    def __init__(self, store: Store, folder: Path | None = None, *, seen_outside: Store | None = None) -> None:
+        """`folder` is where a `file://` store is; `seen_outside` is the same store as clients reach it."""
         self._store = store
         self._folder = folder
+        self._seen_outside = seen_outside or store
 
     @classmethod
     def open(cls, settings: ObjectStoreSettings) -> ObjectStore:
@@ -69,7 +112,10 @@ class ObjectStore:
                 return cls(LocalStore(folder, mkdir=True, automatic_cleanup=True), folder)
             except (BaseError, OSError) as error:
                 raise ServiceUnavailable(f"The object store's folder {folder} cannot be used: {error}") from error
-        return cls(from_url(settings.url))
+        store = from_url(settings.url)
+        if settings.public_endpoint is None:
+            return cls(store)
+        return cls(store, seen_outside=from_url(settings.url, config={"endpoint": settings.public_endpoint}))
 
     async def write(self, key: str, pieces: AsyncIterator[bytes], *, max_bytes: int) -> StoredObject:
         """Stream `pieces` to `key`, hashing them on the way. Nothing is stored when it raises.
@@ -127,6 +173,34 @@ class ObjectStore:
             raise ObjectMissing(f"There is no object {key!r} in the object store.") from error
         except (BaseError, OSError) as error:
             raise _unavailable(error) from error
+
+    async def look(self, key: str) -> FoundObject | None:
+        """What is under a key now; None where nothing is. Raises `ObjectForbidden` where we may not look."""
+        try:
+            found = await obstore.head_async(self._store, key)
+        except FileNotFoundError:
+            return None
+        except (PermissionDeniedError, UnauthenticatedError) as error:
+            raise ObjectForbidden(f"The object store does not let us look at {key!r}: {error}") from error
+        except (BaseError, OSError) as error:
+            raise _unavailable(error) from error
+        return FoundObject(found["size"], found["e_tag"], found["last_modified"])
+
+    async def presign(self, method: Literal["GET", "PUT"], key: str, *, seconds: int) -> PresignedRequest:
+        """A request for one object that needs no credentials for so long. Nobody looks whether the object is there.
+
+        Raises `CannotPresign` where the store knows no such thing.
+        """
+        store = self._seen_outside
+        if not isinstance(store, (S3Store, GCSStore, AzureStore)):
+            raise CannotPresign
+        expires_at = datetime.now(UTC) + timedelta(seconds=seconds)
+        try:
+            url = await obstore.sign_async(store, method, key, timedelta(seconds=seconds))
+        except (BaseError, OSError) as error:
+            raise _unavailable(error) from error
+        kind = {"x-ms-blob-type": "BlockBlob"} if method == "PUT" and isinstance(store, AzureStore) else {}
+        return PresignedRequest(method, url, kind, expires_at)
 
     async def delete(self, key: str) -> None:
         """Delete an object; one that is gone already is no error."""

@@ -33,6 +33,7 @@ from penstock.work_folders import work_folder
 
 if TYPE_CHECKING:
     from penstock.queues.sqs import SqsQueues
+    from penstock.queues.sqs_inbox import SqsInbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,19 @@ def _queues(settings: QueueSettings, *, worker: str, drain_seconds: float) -> Re
     from penstock.queues.sqs import SqsQueues  # noqa: PLC0415  (botocore takes 0.5 s, which others do without)
 
     return SqsQueues(settings, worker=worker, drain_seconds=drain_seconds)
+
+
+@asynccontextmanager
+async def open_inbox(url: str) -> AsyncGenerator[SqsInbox]:
+    """The queue of the bucket's events. Raises `ServiceUnavailable`, `InvalidSettings` where there is none for us."""
+    from penstock.queues.sqs_inbox import SqsInbox  # noqa: PLC0415  (as above)
+
+    inbox = SqsInbox(url)
+    try:
+        await inbox.open()
+        yield inbox
+    finally:
+        await inbox.close()
 
 
 @asynccontextmanager

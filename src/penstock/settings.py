@@ -79,6 +79,33 @@ class ObjectStoreSettings(Group):
             raise ValueError(f"allowed are {', '.join(f'{scheme}://…' for scheme in known)}")
         return url
 
+    public_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#@]+/?$",
+        description="URL at which clients reach an S3 store, where it is not that of AWS_ENDPOINT_URL.",
+    )
+    presigned_seconds: int = Field(
+        default=900, ge=1, le=604_800, description="How long a client may use the URL of an upload or a download."
+    )
+
+
+class BucketSettings(Group):
+    events_url: str | None = Field(
+        default=None,
+        description="sqs://REGION/QUEUE: where S3 tells of changes in the store's bucket; without it nobody listens.",
+    )
+    prefix: str = Field(
+        default="inbox/",
+        description="Objects under it, within the object store, are Files; empty: all that Penstock did not write.",
+    )
+
+    @field_validator("events_url")
+    @classmethod
+    def _known_scheme(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).scheme != "sqs":
+            raise ValueError("allowed is sqs://REGION/QUEUE")
+        return url
+
 
 class EmbeddingSettings(Group):
     model: str = Field(
@@ -185,6 +212,7 @@ class Settings(Group):
     database: DatabaseSettings = DatabaseSettings()
     queue: QueueSettings = QueueSettings()
     object_store: ObjectStoreSettings = ObjectStoreSettings()
+    bucket: BucketSettings = BucketSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     parsing: ParsingSettings = ParsingSettings()
     chunking: ChunkingSettings = ChunkingSettings()

@@ -33,7 +33,10 @@ DURABLE = {
 READ_ONLY = {
     "backlog._in_rows": "a query",
     "dispatch._anything_waits": "a query",
+    "direct_upload._completed": "a query",
+    "direct_upload._upload": "a query",
     "embed._waiting": "a query",
+    "mirror._known": "a query",
     "search.search": "a query",
     "search.search_text": "a query",
     "search._nearest": "a query",

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from penstock.api import contents, documents, files, hand_in, health, problems, queues, search
+from penstock.api import contents, direct, documents, files, hand_in, health, problems, queues, search
 from penstock.api.metrics import RequestMetrics
 from penstock.api.observed import Observed
 from penstock.api.opening import Opening
@@ -57,6 +57,6 @@ def create_app(opening: Opening) -> FastAPI:
     app.add_middleware(Observed, metrics=app.state.request_metrics)
     problems.install(app)
     app.include_router(hand_in.stream_router)
-    for resource in (hand_in, files, contents, search, queues, health, documents):
+    for resource in (hand_in, direct, files, contents, search, queues, health, documents):
         app.include_router(resource.router)
     return app

@@ -54,10 +54,11 @@ async def get_text(file_id: UUID, services: OpenServices) -> StreamingResponse:
         raise NotFound(f"File {file_id} has no text yet; its status is {file.status}.")
     pieces = services.store.read(key)
     first = await anext(pieces, b"")  # raises before the answer begins, where the object is not there
-    return StreamingResponse(_chained(first, pieces), media_type="text/plain; charset=utf-8")
+    return StreamingResponse(chained(first, pieces), media_type="text/plain; charset=utf-8")
 
 
-async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+async def chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """A stream of which the first piece is there already."""
     yield first
     async for piece in rest:
         yield piece

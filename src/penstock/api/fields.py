@@ -11,6 +11,7 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from penstock.errors import InvalidRequest
+from penstock.objects import checked_key
 
 MAX_NAME_CHARACTERS = 1024
 MAX_METADATA_BYTES = 64 * 1024
@@ -68,15 +69,6 @@ def clean_name(name: str) -> str:
     return kept
 
 
-def object_key(key: str) -> str:
-    """A key that the object store can hold."""
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
-        raise ValueError("must not contain control characters")
-    if any(segment in ("", ".", "..") for segment in key.split("/")):
-        raise ValueError("must be a path within the object store, such as reports/2026/q3.pdf")
-    return key
-
-
 def not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be blank")
@@ -91,7 +83,7 @@ def with_zone(moment: datetime) -> datetime:
 Text = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS), AfterValidator(storable_text)]
 Name = Annotated[str, AfterValidator(clean_name)]
 Query = Annotated[str, Field(max_length=MAX_QUERY_CHARACTERS), AfterValidator(storable_text), AfterValidator(not_blank)]
-ObjectKey = Annotated[str, Field(max_length=1024), AfterValidator(object_key)]
+ObjectKey = Annotated[str, Field(max_length=1024), AfterValidator(checked_key)]
 Metadata = Annotated[dict[str, Any], AfterValidator(storable_json)]
 Moment = Annotated[datetime, AfterValidator(with_zone)]
 

@@ -11,7 +11,9 @@ from typing import TypeVar
 
 import structlog
 
+from penstock.api.bucket import following
 from penstock.errors import ServiceUnavailable
+from penstock.pipeline.mirror import Watched
 from penstock.pipeline.recover import recover
 from penstock.services import Embedding, Services, open_embedding, open_services
 from penstock.settings import Settings
@@ -70,8 +72,10 @@ class Opening:
     async def hold(self, on_ready: Callable[[], None]) -> None:
         """Open everything, trying until it works, and keep it open until cancelled.
 
-        Raises `SetupError` where waiting is no use.
+        The bucket's events come last: while their queue is away all else works. Raises `SetupError` where waiting is
+        no use.
         """
+        watched = Watched.of(self.settings) if self.settings.bucket.events_url else None
         async with AsyncExitStack() as opened:
             self._services = await self._open(opened, partial(open_services, self.settings, role="api"))
             await opened.enter_async_context(self._services.dispatcher.running())
@@ -79,6 +83,8 @@ class Opening:
             self._embedding = await self._open(opened, partial(open_embedding, self._services))
             self._embedding_opened.set()
             on_ready()
+            if watched is not None:
+                await self._open(opened, partial(following, self._services, watched))
             await asyncio.get_running_loop().create_future()  # nobody resolves it: `hold` ends by being cancelled
 
     async def _open(self, opened: AsyncExitStack, opener: Callable[[], AbstractAsyncContextManager[T]]) -> T:

@@ -178,6 +178,11 @@ async def start_generation(rows: Rows, file_id: UUID) -> File | None:
     return file
 
 
+async def replace_content(rows: Rows, file_id: UUID, *, size: int) -> None:
+    """A File that was just queued anew has other bytes than before."""
+    await rows.execute(statement("replace_content"), {"file_id": file_id, "size": size})
+
+
 async def get_text_key(rows: Rows, file_id: UUID) -> str | None:
     """Where the text is that search sees; None before there is one."""
     row = await (await rows.execute(statement("get_text_key"), {"file_id": file_id})).fetchone()

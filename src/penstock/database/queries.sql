@@ -117,6 +117,16 @@ values (%(object_key)s, clock_timestamp() + make_interval(secs => %(seconds)s));
 update unclaimed_objects set due_at = clock_timestamp() + make_interval(secs => %(seconds)s)
 where object_key = %(object_key)s and due_at > clock_timestamp();
 
+-- name: reserve_upload
+-- Before a client is given a URL to write an object to.
+insert into unclaimed_objects (object_key, due_at, upload)
+values (%(object_key)s, clock_timestamp() + make_interval(secs => %(seconds)s), %(upload)s);
+
+-- name: get_upload
+-- What is to become of an object that a client may still hand in. No row: it is handed in already, or too late.
+select upload from unclaimed_objects
+where object_key = %(object_key)s and upload is not null and due_at > clock_timestamp();
+
 -- name: release_object
 -- Nobody will claim it any more.
 update unclaimed_objects set due_at = clock_timestamp() where object_key = %(object_key)s;
@@ -135,6 +145,37 @@ for update of u skip locked;
 -- name: forget_objects
 -- They are gone from the store.
 delete from unclaimed_objects where object_key = any(%(keys)s);
+
+-- name: get_bucket_object
+-- What the bucket was last seen to hold under a key, and what became of its File.
+select b.revision, b.file_id, b.etag, b.modified_at, f.status
+from bucket_objects b left join files f on f.file_id = b.file_id
+where b.object_key = %(object_key)s;
+
+-- name: note_bucket_object
+-- What the bucket holds now. No row: somebody else has looked since `revision`, null: since there was none. What was
+-- gone longest is forgotten on the way, two for each that is gone newly.
+with forgotten as (
+    delete from bucket_objects where object_key in (
+        select object_key from bucket_objects
+        where %(file_id)s::uuid is null and file_id is null and object_key <> %(object_key)s
+          and seen_at < clock_timestamp() - interval '1 day'
+        order by seen_at
+        limit 2
+        for update skip locked
+    )
+)
+insert into bucket_objects as known (object_key, file_id, etag, modified_at)
+values (%(object_key)s, %(file_id)s, %(etag)s, %(modified_at)s)
+on conflict (object_key) do update
+set revision = known.revision + 1, file_id = excluded.file_id, etag = excluded.etag,
+    modified_at = excluded.modified_at, seen_at = clock_timestamp()
+where known.revision = %(revision)s::bigint
+returning revision;
+
+-- name: replace_content
+-- The object of a File, which was queued anew, has other bytes than before.
+update files set size = %(size)s, sha256 = null where file_id = %(file_id)s;
 
 -- name: get_text_key
 -- Where the text of the generation that search sees is.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from psycopg.types.json import Jsonb
 
 from penstock.database.connection import Rows
 from penstock.database.statements import statement
@@ -25,6 +28,19 @@ class DueObject:
 async def reserve_object(rows: Rows, key: str) -> None:
     """Name an object that is about to be written."""
     await rows.execute(statement("reserve_object"), {"object_key": key, "seconds": CLAIM_SECONDS})
+
+
+async def reserve_upload(rows: Rows, key: str, upload: Mapping[str, Any], *, seconds: float) -> None:
+    """Name an object that a client may write and hand in for so long; `upload` says what is to become of it."""
+    await rows.execute(
+        statement("reserve_upload"), {"object_key": key, "upload": Jsonb(dict(upload)), "seconds": seconds}
+    )
+
+
+async def get_upload(rows: Rows, key: str) -> dict[str, Any] | None:
+    """What was said of an object that a client may still hand in."""
+    row = await (await rows.execute(statement("get_upload"), {"object_key": key})).fetchone()
+    return None if row is None else row["upload"]
 
 
 async def extend_object(rows: Rows, key: str) -> None:

@@ -28,7 +28,7 @@ SEND_TRIES = 3
 COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
 
 
-class _NoSuchQueueError(Exception):
+class NoSuchQueueError(Exception):
     """It never existed, or somebody deleted it."""
 
 
@@ -48,8 +48,11 @@ class Counts:
 class Wire:
     """All requests of one process to SQS. Each raises `ServiceUnavailable`."""
 
-    def __init__(self, address: SqsAddress, *, poll_seconds: int, most_receives: int) -> None:
+    def __init__(
+        self, address: SqsAddress, *, poll_seconds: int, most_receives: int, makes_queues: bool = True
+    ) -> None:
         self._address = address
+        self._makes_queues = makes_queues
         self._most_receives = most_receives
         self._client = connect(address, connections=THREADS)
         self._poller = connect(address, connections=THREADS, poll_seconds=poll_seconds)
@@ -64,7 +67,7 @@ class Wire:
         """The URL of a queue; None where it does not exist."""
         try:
             return (await self._call("get_queue_url", QueueName=self._address.name_of(queue)))["QueueUrl"]
-        except _NoSuchQueueError:
+        except NoSuchQueueError:
             return None
 
     async def ensure(self, queue: str) -> str:
@@ -132,6 +135,8 @@ class Wire:
         self._poller.close()
 
     async def _make(self, queue: str) -> str:
+        if not self._makes_queues:
+            raise ServiceUnavailable(f"There is no queue {self._address.name_of(queue)}.") from NoSuchQueueError()
         attributes = {"MessageRetentionPeriod": str(KEPT_SECONDS)}
         if queue in QUEUES:
             dead = dead_letters_of(queue)
@@ -197,11 +202,11 @@ class Wire:
         """Call an operation of one queue. One that somebody deleted is made anew."""
         try:
             return await self._call(operation, QueueUrl=await self.ensure(queue), **parameters)
-        except _NoSuchQueueError:
+        except NoSuchQueueError:
             self._urls.clear()
         try:
             return await self._call(operation, QueueUrl=await self.ensure(queue), **parameters)
-        except _NoSuchQueueError as error:
+        except NoSuchQueueError as error:
             raise ServiceUnavailable(f"The queue {self._address.name_of(queue)} is gone.") from error
 
     async def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -211,7 +216,7 @@ class Wire:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except Errors as error:
             if code_of(error) in MISSING:
-                raise _NoSuchQueueError from error
+                raise NoSuchQueueError from error
             raise ServiceUnavailable(f"The queue does not answer: {error}") from error
 
 

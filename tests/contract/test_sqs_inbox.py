@@ -1,0 +1,215 @@
+"""A queue that somebody else fills, on SQS over HTTP: a message is deleted when it is done, and never before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import structlog
+from real_servers import RunningServer
+
+from penstock.errors import EventUnusable, InvalidSettings, ServiceUnavailable
+from penstock.queues import sqs_inbox
+from penstock.queues.sqs_address import sqs_address
+from penstock.queues.sqs_client import connect
+from penstock.queues.sqs_inbox import SqsInbox
+
+pytestmark = pytest.mark.slow
+
+
+class Sender:
+    """Who fills the queue, and looks at it."""
+
+    def __init__(self, url: str) -> None:
+        self._sqs: Any = connect(sqs_address(url), connections=1)
+        self.queue = self._sqs.create_queue(QueueName="inbox")["QueueUrl"]
+
+    def send(self, *bodies: str) -> None:
+        for body in bodies:
+            self._sqs.send_message(QueueUrl=self.queue, MessageBody=body)
+
+    def counts(self) -> tuple[int, int]:
+        """Messages that may be taken, and those that are hidden."""
+        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        found = self._sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=list(names))["Attributes"]
+        return int(found[names[0]]), int(found[names[1]])
+
+    async def until(self, counts: tuple[int, int]) -> None:
+        async with asyncio.timeout(20):
+            while self.counts() != counts:
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def sender(sqs_url: str) -> Sender:
+    return Sender(sqs_url)
+
+
+@pytest.fixture
+def inbox_url(sqs_url: str) -> str:
+    return sqs_url.replace("/test?", "/inbox?")
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncGenerator[SqsInbox]:
+    inbox = SqsInbox(url, poll_seconds=1)
+    await inbox.open()
+    try:
+        yield inbox
+    finally:
+        await inbox.close()
+
+
+async def test_each_message_is_done_then_deleted(sender: Sender, inbox_url: str) -> None:
+    bodies = {str(number) for number in range(12)}
+    sender.send(*bodies)
+    done: list[str] = []
+    seen_on_the_queue: list[tuple[int, int]] = []
+
+    async def take(body: str) -> None:
+        seen_on_the_queue.append(sender.counts())
+        done.append(body)
+
+    async with opened(inbox_url) as inbox, inbox.consumed_by(take):
+        await sender.until((0, 0))
+    assert set(done) == bodies
+    assert all(hidden for _, hidden in seen_on_the_queue), "it is there while it is being done"
+
+
+async def test_a_message_waits_in_our_hands_for_a_service_that_is_away(
+    sender: Sender, inbox_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqs_inbox, "FIRST_PAUSE", 0.001)
+    sender.send("one")
+    tries = 0
+
+    async def take(body: str) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise ServiceUnavailable
+        assert sender.counts() == (0, 1)
+
+    with structlog.testing.capture_logs() as logs:
+        async with opened(inbox_url) as inbox, inbox.consumed_by(take):
+            await sender.until((0, 0))
+    assert tries == 4
+    assert [line["code"] for line in logs] == ["service_unavailable"], "said once"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(EventUnusable("no event"), "event_unusable"), (ZeroDivisionError(), "internal_error")]
+)
+async def test_what_cannot_be_followed_is_put_back_and_keeps_nothing_waiting(
+    sender: Sender, inbox_url: str, error: Exception, code: str
+) -> None:
+    sender.send("poison", "good")
+    done: list[str] = []
+
+    async def take(body: str) -> None:
+        if body == "poison":
+            raise error
+        done.append(body)
+
+    with structlog.testing.capture_logs() as logs:
+        async with opened(inbox_url) as inbox, inbox.consumed_by(take):
+            await sender.until((0, 1))
+            sender.send("better")
+            async with asyncio.timeout(20):
+                while len(done) < 2:
+                    await asyncio.sleep(0.01)
+    assert done == ["good", "better"]
+    (told,) = [line for line in logs if line["event"] == "a message about the bucket is put back"]
+    assert (told["code"], told["receives"], told["seconds"]) == (code, 1, 60)
+    await sender.until((0, 1))
+
+
+async def test_what_waits_too_long_for_a_service_is_put_back(
+    sender: Sender, inbox_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqs_inbox, "HELD_SECONDS", 0.0)
+    sender.send("one", "two")
+
+    async def take(body: str) -> None:
+        if body == "one":
+            raise ServiceUnavailable
+
+    async with opened(inbox_url) as inbox, inbox.consumed_by(take):
+        await sender.until((0, 1))
+
+
+async def test_who_stops_gives_back_what_is_not_done(sender: Sender, inbox_url: str) -> None:
+    sender.send("one")
+    begun = asyncio.Event()
+
+    async def take(body: str) -> None:
+        begun.set()
+        await asyncio.get_running_loop().create_future()
+
+    async with opened(inbox_url) as inbox:
+        async with inbox.consumed_by(take):
+            await begun.wait()
+            assert sender.counts() == (0, 1)
+        assert sender.counts() == (1, 0)
+
+
+async def test_what_comes_while_we_stop_is_given_back(sender: Sender, inbox_url: str) -> None:
+    """A long poll cannot be called off."""
+    taken: list[str] = []
+
+    async def take(body: str) -> None:
+        taken.append(body)
+
+    async with opened(inbox_url) as inbox:
+        async with inbox.consumed_by(take):
+            while inbox._poll is None:
+                await asyncio.sleep(0.01)
+        sender.send("one")
+    assert (taken, sender.counts()) == ([], (1, 0))
+
+
+async def test_a_lease_is_renewed_while_we_work(
+    sender: Sender, inbox_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqs_inbox, "LEASE_SECONDS", 1)
+    monkeypatch.setattr(sqs_inbox, "RENEW_SECONDS", 0.2)
+    sender.send("one")
+    taken: list[str] = []
+
+    async def take(body: str) -> None:
+        taken.append(body)
+        await asyncio.sleep(1.5)  # longer than the lease
+        assert sender.counts() == (0, 1)
+
+    async with opened(inbox_url) as inbox, inbox.consumed_by(take):
+        await sender.until((0, 0))
+    assert taken == ["one"]
+
+
+async def test_a_queue_that_is_not_there_is_not_made(sender: Sender, inbox_url: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"PENSTOCK_BUCKET_EVENTS_URL: There is no queue nobody\."):
+        async with opened(inbox_url.replace("/inbox", "/nobody")):
+            pass
+
+
+async def test_a_queue_that_is_deleted_and_made_again_is_found(
+    sender: Sender, inbox_url: str, aws_server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqs_inbox, "PAUSE_SECONDS", 0.01)
+    away = asyncio.Event()
+    monkeypatch.setattr(SqsInbox, "_say", lambda *_: away.set())
+    taken = asyncio.Event()
+
+    async def take(body: str) -> None:
+        taken.set()
+
+    async with opened(inbox_url) as inbox, inbox.consumed_by(take):
+        sender._sqs.delete_queue(QueueUrl=sender.queue)
+        async with asyncio.timeout(20):
+            await away.wait()
+            sender._sqs.create_queue(QueueName="inbox")
+            sender.send("one")
+            await taken.wait()
