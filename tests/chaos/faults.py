@@ -159,7 +159,8 @@ def kill_supervisor(scene: Scene) -> bool:
 
 def reach_fail_point(scene: Scene) -> bool:
     """Every point in turn: whoever reaches it dies there."""
-    name = scene.next_of([point for point in sorted(FAIL_POINTS) if point not in scene.points_to_skip])
+    skipped = scene.points_to_skip | NEVER_REACHED
+    name = scene.next_of([point for point in sorted(FAIL_POINTS) if point not in skipped])
     scene.tried.add(name)
     asked = scene.site.fail_points / name
     asked.touch()
@@ -230,6 +231,12 @@ def _await_failure(scene: Scene, file_id: UUID, seconds: float = 5.0) -> None:
         time.sleep(0.02)
 
 
+def _write_by_url(scene: Scene) -> None:
+    """A client writes a File to the store itself."""
+    file_id = scene.client.write_by_url(f"direct-{scene.chance.random()}.txt", b"Written past the API.")
+    scene.client.delete(file_id)
+
+
 def _upload_slowly(scene: Scene) -> None:
     """For so long that the object's reservation has to be extended."""
     file_id = scene.client.hand_in(f"slow-{scene.chance.random()}.txt", bytes(70 * 4096), uuid4(), pause=1.0)
@@ -280,9 +287,14 @@ SUPPLIES: Mapping[str, Callable[[Scene], None]] = MappingProxyType(
         "ingest.early_chunks_recorded": _read_long,
         "queue.all_given_back": _stop_in_work,
         "queue.message_given_back": _crash_parsers,
+        "upload.begun": _write_by_url,
+        "upload.completed": _write_by_url,
     }
 )
 """What brings a point about that is not on the way of a File that comes, fails, is tried again and goes."""
+NEVER_REACHED = frozenset({"mirror.object_recorded", "mirror.object_forgotten", "upload.refused"})
+"""Here: nobody tells this installation of its bucket, and no upload is too large. Their steps may be done twice, which
+tests/integration/test_bucket.py and test_direct_uploads.py hold."""
 SLOW_POINTS = {"claim.reservation_extended": 90.0, "queue.all_given_back": 60.0}
 """How long it may take to bring a point about, in seconds. Once in a run is enough for these."""
 

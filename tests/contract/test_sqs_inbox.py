@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from penstock.queues import sqs_inbox
 from penstock.queues.sqs_address import sqs_address
 from penstock.queues.sqs_client import connect
 from penstock.queues.sqs_inbox import SqsInbox
+from penstock.queues.sqs_wire import Wire
 
 pytestmark = pytest.mark.slow
 
@@ -175,13 +176,22 @@ async def test_a_lease_is_renewed_while_we_work(
     sender: Sender, inbox_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqs_inbox, "LEASE_SECONDS", 1)
-    monkeypatch.setattr(sqs_inbox, "RENEW_SECONDS", 0.2)
+    monkeypatch.setattr(sqs_inbox, "RENEW_SECONDS", 0.3)
     sender.send("one")
     taken: list[str] = []
+    renew, renewals = Wire.renew, 0
+
+    async def counted(wire: Wire, queue: str, handles: Sequence[str], seconds: int) -> set[str]:
+        nonlocal renewals
+        renewals += bool(handles)
+        return await renew(wire, queue, handles, seconds)
+
+    monkeypatch.setattr(Wire, "renew", counted)
 
     async def take(body: str) -> None:
         taken.append(body)
-        await asyncio.sleep(1.5)  # longer than the lease
+        while renewals < 4:  # so the lease would be over
+            await asyncio.sleep(0.01)
         assert sender.counts() == (0, 1)
 
     async with opened(inbox_url) as inbox, inbox.consumed_by(take):

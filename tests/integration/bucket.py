@@ -42,7 +42,7 @@ class Bucket:
     def remove(self, key: str, **which: str) -> None:
         self.s3.delete_object(Bucket="acme", Key=key, **which)
 
-    def keys(self) -> set[str]:
+    def objects(self) -> set[str]:
         return {found["Key"] for found in self.s3.list_objects_v2(Bucket="acme").get("Contents", [])}
 
     def send(self, body: str) -> None:

@@ -106,6 +106,14 @@ def test_a_body_that_is_no_form_is_the_file(here: Installation) -> None:
     assert (here.api.objects / response.json()["object_key"]).read_bytes() == b"abcd"
 
 
+def test_a_folder_gives_the_bytes_and_no_url_of_them(here: Installation) -> None:
+    file = here.add("a.txt", b"bytes")
+    content = here.api.http.get(f"/files/{file['file_id']}/content")
+    assert (content.content, content.headers["Content-Type"]) == (b"bytes", "application/octet-stream")
+    refused = here.api.http.get(f"/files/{file['file_id']}/content?presigned=true")
+    assert (refused.status_code, refused.json()["code"]) == (409, "presigning_unsupported")
+
+
 def test_an_object_that_is_in_the_store_can_be_handed_in(here: Installation) -> None:
     (here.api.objects / "shared").mkdir(parents=True, exist_ok=True)
     (here.api.objects / "shared/plan ü.txt").write_text("a plan")

@@ -168,7 +168,7 @@ async def test_a_file_that_its_user_deleted_comes_back_with_another_object_only(
     await here.put("inbox/a.txt", b"one")
     first = await here.file()
     await delete(first.file_id, database=here.services.database, store=here.services.store)
-    assert here.bucket.keys() == {"inbox/a.txt"}, "the object is the user's"
+    assert here.bucket.objects() == {"inbox/a.txt"}, "the object is the user's"
     await here.heed(created("inbox/a.txt"))
     assert await here.files() == []
     await here.put("inbox/a.txt", b"two")
