@@ -1,4 +1,4 @@
-"""The CloudFormation template: clean by cfn-lint, created on a local AWS, its functions called, and true to the code.
+"""The CloudFormation template: clean by cfn-lint, created on a local AWS, its function called, and true to the code.
 
 The local AWS (moto, over real HTTP) makes no bucket policies and notifications, secrets, scaling policies and alarms
 from templates, and starts no tasks: of those, what cfn-lint and the services' own interfaces say of their parameters.
@@ -26,6 +26,10 @@ from real_servers import free_port, wait_until
 from test_image import image_environment
 
 from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, QUEUES, QueueDepth
+from penstock.objects import UPLOADS
+from penstock.pipeline.mirror import Watched
+from penstock.queues.bucket_events import read_events
+from penstock.queues.sqs_address import inbox_address
 from penstock.scaling import EMBEDDERS, INGESTERS, ScalingRule
 
 TEMPLATE = ROOT / "deploy" / "aws" / "penstock.yaml"
@@ -233,29 +237,50 @@ def test_the_stack_has_queues_with_redrive(aws: str, stack: dict[str, str]) -> N
 
 
 @pytest.mark.slow
-def test_what_is_dropped_into_the_bucket_is_handed_in(
-    aws: str, stack: dict[str, str], template: dict[str, Any], api: CoreApi
+def test_what_happens_in_the_bucket_is_told_to_the_api(
+    aws: str, stack: dict[str, str], template: dict[str, Any]
 ) -> None:
     """The template's notification, by S3's own interface."""
     s3, sqs = client("s3", aws), client("sqs", aws)
     url = sqs.get_queue_url(QueueName="acme-inbox")["QueueUrl"]
-    (asked,) = resource(template, "Bucket")["NotificationConfiguration"]["QueueConfigurations"]
-    assert asked["Queue"] == {"Fn::GetAtt": ["InboxQueue", "Arn"]}
-    rules = asked["Filter"]["S3Key"]["Rules"]
-    notify = {
-        "QueueArn": sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"],
-        "Events": [asked["Event"]],
-        "Filter": {"Key": {"FilterRules": rules}},
-    }
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    asked = resource(template, "Bucket")["NotificationConfiguration"]["QueueConfigurations"]
+    assert {str(one["Queue"]) for one in asked} == {str({"Fn::GetAtt": ["InboxQueue", "Arn"]})}
+    rules = [
+        {"QueueArn": arn, "Events": [one["Event"]], "Filter": {"Key": {"FilterRules": one["Filter"]["S3Key"]["Rules"]}}}
+        for one in asked
+    ]
     s3.put_bucket_notification_configuration(
-        Bucket=stack["Bucket"], NotificationConfiguration={"QueueConfigurations": [notify]}
+        Bucket=stack["Bucket"], NotificationConfiguration={"QueueConfigurations": rules}
     )
+    watched = Watched.of(settings_of({**environment(template, "api"), "PENSTOCK_OBJECT_STORE_URL": f"s3://{stack['Bucket']}"}))
     s3.put_object(Bucket=stack["Bucket"], Key="files/of our own", Body=b"no news")
-    s3.put_object(Bucket=stack["Bucket"], Key="inbox/annual report.pdf", Body=b"%PDF")
+    for key in (f"{watched.prefix}annual report.pdf", f"{UPLOADS}by-url"):
+        s3.put_object(Bucket=stack["Bucket"], Key=key, Body=b"%PDF")
+    s3.delete_object(Bucket=stack["Bucket"], Key=f"{watched.prefix}annual report.pdf")
     received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
-    event = {"Records": [{"messageId": one["MessageId"], "body": one["Body"]} for one in received]}
-    assert called(template, "InboxFunction", event, URL=f"{api.url}/files/reference") == {"batchItemFailures": []}
-    assert api.handed_in == [{"object_key": "inbox/annual report.pdf"}]
+    told = [event for one in received for event in read_events(one["Body"])]
+    assert {(watched.key_of(event), event.removed) for event in told} == {
+        ("inbox/annual report.pdf", False),
+        ("uploads/by-url", False),
+        ("inbox/annual report.pdf", True),
+    }
+
+
+def test_the_api_follows_the_queue_of_the_bucket_and_nobody_else(template: dict[str, Any]) -> None:
+    followed = {role: environment(template, role).get("PENSTOCK_BUCKET_EVENTS_URL") for role in ROLES}
+    assert followed == {"api": "sqs://eu-central-1/acme-inbox", "ingester": None, "embedder": None}
+    assert followed["api"] is not None
+    assert inbox_address(followed["api"])[1] == filled(resource(template, "InboxQueue")["QueueName"])
+    (policy,) = resource(template, "TaskRole")["Policies"]
+    allowed = [
+        action
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Resource"] == {"Fn::GetAtt": ["InboxQueue", "Arn"]}
+        for action in statement["Action"]
+    ]
+    used = ("GetQueueUrl", "GetQueueAttributes", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")
+    assert set(allowed) == {f"sqs:{action}" for action in used}
 
 
 @pytest.mark.slow
@@ -316,18 +341,16 @@ def _with_values(node: Any, template: dict[str, Any]) -> Any:
     return node
 
 
-# -- the functions
+# -- the function
 
 
 class CoreApi(ThreadingHTTPServer):
-    """The two routes of the Core API that the functions call, by its contract."""
+    """The route of the Core API that the function calls, by its contract."""
 
     depths: ClassVar[dict[str, dict[str, Any]]] = {}
-    answer = 202
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Calls)
-        self.handed_in: list[dict[str, Any]] = []
 
     @property
     def url(self) -> str:
@@ -338,12 +361,6 @@ class Calls(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         assert self.path == "/queues"
         self._answer(200, cast("CoreApi", self.server).depths)
-
-    def do_POST(self) -> None:
-        assert self.path == "/files/reference"
-        api = cast("CoreApi", self.server)
-        api.handed_in.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-        self._answer(api.answer, {})
 
     def _answer(self, status: int, content: object) -> None:
         body = json.dumps(content).encode()
@@ -418,35 +435,3 @@ def test_the_backlog_is_published_for_each_task(aws: str, template: dict[str, An
         (EMBEDDING_QUEUE, "BacklogPerTask"): 7,
         (EMBEDDING_QUEUE, "BacklogWithoutTasks"): 7,
     }
-
-
-def message(name: str, *keys: str) -> dict[str, Any]:
-    return {"messageId": name, "body": json.dumps({"Records": [{"s3": {"object": {"key": key}}} for key in keys]})}
-
-
-@pytest.mark.slow
-def test_objects_in_the_inbox_are_handed_in(template: dict[str, Any], api: CoreApi) -> None:
-    test_message = {"messageId": "test", "body": json.dumps({"Event": "s3:TestEvent"})}
-    event = {"Records": [test_message, message("one", "inbox/annual+report%C3%A9.pdf", "inbox/2026/")]}
-    url = f"{api.url}/files/reference"
-    assert called(template, "InboxFunction", event, URL=url) == {"batchItemFailures": []}
-    assert api.handed_in == [{"object_key": "inbox/annual reporté.pdf"}]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("answer", "again"), [(404, []), (422, []), (503, ["one"]), (500, ["one"])])
-def test_what_the_api_cannot_take_now_comes_again(
-    template: dict[str, Any], api: CoreApi, answer: int, again: list[str]
-) -> None:
-    api.answer = answer
-    failed = called(
-        template, "InboxFunction", {"Records": [message("one", "inbox/a.pdf")]}, URL=f"{api.url}/files/reference"
-    )
-    assert [one["itemIdentifier"] for one in failed["batchItemFailures"]] == again
-
-
-@pytest.mark.slow
-def test_while_the_api_is_away_everything_comes_again(template: dict[str, Any]) -> None:
-    event = {"Records": [message("one", "inbox/a.pdf"), message("two", "inbox/b.pdf")]}
-    failed = called(template, "InboxFunction", event, URL=f"http://127.0.0.1:{free_port()}/files/reference")
-    assert [one["itemIdentifier"] for one in failed["batchItemFailures"]] == ["one", "two"]
