@@ -210,7 +210,11 @@ async def test_a_queue_that_is_deleted_and_made_again_is_found(
 ) -> None:
     monkeypatch.setattr(sqs_inbox, "PAUSE_SECONDS", 0.01)
     away = asyncio.Event()
-    monkeypatch.setattr(SqsInbox, "_say", lambda *_: away.set())
+
+    def say(_inbox: SqsInbox, _error: Exception) -> None:
+        away.set()
+
+    monkeypatch.setattr(SqsInbox, "_say", say)
     taken = asyncio.Event()
 
     async def take(body: str) -> None:

@@ -253,7 +253,9 @@ def test_what_happens_in_the_bucket_is_told_to_the_api(
     s3.put_bucket_notification_configuration(
         Bucket=stack["Bucket"], NotificationConfiguration={"QueueConfigurations": rules}
     )
-    watched = Watched.of(settings_of({**environment(template, "api"), "PENSTOCK_OBJECT_STORE_URL": f"s3://{stack['Bucket']}"}))
+    watched = Watched.of(
+        settings_of({**environment(template, "api"), "PENSTOCK_OBJECT_STORE_URL": f"s3://{stack['Bucket']}"})
+    )
     s3.put_object(Bucket=stack["Bucket"], Key="files/of our own", Body=b"no news")
     for key in (f"{watched.prefix}annual report.pdf", f"{UPLOADS}by-url"):
         s3.put_object(Bucket=stack["Bucket"], Key=key, Body=b"%PDF")
