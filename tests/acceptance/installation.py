@@ -73,7 +73,9 @@ class Installation:
         return [child for child in supervisor.children(recursive=True) if _runs(child, role)]
 
     def log(self, part: str) -> str:
-        return (self.data / "logs" / f"{part}.log").read_text(errors="replace")
+        """What a part has written; nothing where it never ran."""
+        path = self.data / "logs" / f"{part}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
 
 
 def _runs(process: psutil.Process, role: str) -> bool:
