@@ -173,6 +173,11 @@ class ApiSettings(Group):
         description="At SIGTERM, go on serving for so long while /health/ready says `draining`.",
     )
 
+    @property
+    def max_upload_bytes(self) -> int:
+        """Of a file, however it is handed in."""
+        return self.max_upload_mb * 2**20
+
 
 class WorkerSettings(Group):
     concurrency: int = Field(default=0, ge=0, le=1024, description="Messages in work at once; 0: what suits the role.")

@@ -52,13 +52,15 @@ async def get_text(file_id: UUID, services: OpenServices) -> StreamingResponse:
         key = await get_text_key(rows, file_id)
     if key is None:
         raise NotFound(f"File {file_id} has no text yet; its status is {file.status}.")
-    pieces = services.store.read(key)
-    first = await anext(pieces, b"")  # raises before the answer begins, where the object is not there
-    return StreamingResponse(chained(first, pieces), media_type="text/plain; charset=utf-8")
+    return StreamingResponse(await begun(services.store.read(key)), media_type="text/plain; charset=utf-8")
 
 
-async def chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """A stream of which the first piece is there already."""
+async def begun(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """All the pieces, the first of which is there: where the object is not, this raises before an answer begins."""
+    return _chained(await anext(pieces, b""), pieces)
+
+
+async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
     yield first
     async for piece in rest:
         yield piece

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
-from penstock.api.contents import chained
+from penstock.api.contents import begun
 from penstock.api.dependencies import OpenServices
 from penstock.api.examples import FILE, answered
 from penstock.api.fields import Body, Metadata, Name
@@ -86,7 +86,7 @@ async def complete(upload_id: UUID, response: Response, services: OpenServices) 
     """
     file = await complete_upload(
         upload_id,
-        max_bytes=services.settings.api.max_upload_mb * 2**20,
+        max_bytes=services.settings.api.max_upload_bytes,
         database=services.database,
         store=services.store,
         dispatcher=services.dispatcher,
@@ -120,13 +120,10 @@ async def get_content(file_id: UUID, asked: Annotated[ContentQuery, Query()], se
         seconds = services.settings.object_store.presigned_seconds
         request = await services.store.presign("GET", file.object_key, seconds=seconds)
         return RedirectResponse(request.url, 307, {"Cache-Control": "no-store"})
-    pieces = services.store.read(file.object_key)
-    first = await anext(pieces, b"")  # raises before the answer begins, where the object is not there
+    content = await begun(services.store.read(file.object_key))
     filename = quote(file.name.rpartition("/")[2], safe="")
     headers = {
         "Content-Disposition": f"attachment; filename*=UTF-8''{filename}",
         "X-Content-Type-Options": "nosniff",  # whatever somebody handed in, no browser runs it here
     }
-    return StreamingResponse(
-        chained(first, pieces), media_type=file.media_type or "application/octet-stream", headers=headers
-    )
+    return StreamingResponse(content, media_type=file.media_type or "application/octet-stream", headers=headers)

@@ -37,7 +37,7 @@ async def add_file(request: Request, response: Response, services: OpenServices)
     The body is a form with the part `file`, or, with any other content type and a `name` in the
     query, the file itself. Nothing is recorded unless all of it arrives.
     """
-    max_bytes = services.settings.api.max_upload_mb * 2**20
+    max_bytes = services.settings.api.max_upload_bytes
     refuse_too_large(request.headers.get("Content-Length"), max_bytes=max_bytes)
     async with aclosing(request.stream()) as body:
         upload = await read_upload(body, request.headers.get("Content-Type", ""), request.query_params)

@@ -8,12 +8,12 @@ import structlog
 
 from penstock.database import files
 from penstock.database.connection import Database
-from penstock.errors import NotFound, ServiceUnavailable
+from penstock.errors import NotFound
 from penstock.failpoints import reach
 from penstock.models import File
 from penstock.objects import ObjectStore
 from penstock.pipeline.dispatch import Dispatcher
-from penstock.pipeline.sweep import sweep
+from penstock.pipeline.sweep import sweep_now
 
 log = structlog.get_logger()
 
@@ -29,10 +29,7 @@ async def delete(file_id: UUID, *, database: Database, store: ObjectStore) -> No
     if gone is None:
         raise NotFound(f"There is no File {file_id}.")
     log.info("file deleted", file_id=str(file_id))
-    try:
-        await sweep(database=database, store=store, keys=gone)
-    except ServiceUnavailable as error:
-        log.debug("the objects of a file are left to the sweep", file_id=str(file_id), reason=error.message)
+    await sweep_now(gone, database=database, store=store)
 
 
 async def reingest(file_id: UUID, *, database: Database, dispatcher: Dispatcher) -> File:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-import structlog
-
 from penstock.database.connection import Database
 from penstock.database.files import NewFile, get_file, insert_file
 from penstock.database.unclaimed import get_upload, release_object, reserve_upload
@@ -16,9 +14,7 @@ from penstock.models import File
 from penstock.objects import ObjectStore, PresignedRequest, upload_key
 from penstock.pipeline.dispatch import Dispatcher
 from penstock.pipeline.submit import Description
-from penstock.pipeline.sweep import sweep
-
-log = structlog.get_logger()
+from penstock.pipeline.sweep import sweep_now
 
 GRACE_SECONDS = 86_400.0
 """For a transfer that began before its URL expired, and for saying that it is done: what is written after the sweep has
@@ -111,7 +107,4 @@ async def _refuse(key: str, *, database: Database, store: ObjectStore) -> None:
     async with database.statement() as rows:
         await release_object(rows, key)
     reach("upload.refused")
-    try:
-        await sweep(database=database, store=store, keys=[key])
-    except ServiceUnavailable as error:
-        log.debug("an object is left to the sweep", key=key, reason=error.message)
+    await sweep_now([key], database=database, store=store)

@@ -31,7 +31,7 @@ from penstock.models import Failure, File, FileStatus
 from penstock.objects import OWN_FOLDERS, UPLOADS, FoundObject, ObjectStore, checked_key
 from penstock.pipeline.direct_upload import complete_upload
 from penstock.pipeline.dispatch import Dispatcher
-from penstock.pipeline.sweep import sweep
+from penstock.pipeline.sweep import sweep_now
 from penstock.queues.bucket_events import ObjectEvent, read_events
 from penstock.settings import Settings
 
@@ -67,7 +67,7 @@ class Watched:
             )
         folder = store.path.strip("/")
         root = f"{folder}/" if folder else ""
-        return cls(store.netloc, root, prefix, settings.api.max_upload_mb * 2**20)
+        return cls(store.netloc, root, prefix, settings.api.max_upload_bytes)
 
     def key_of(self, event: ObjectEvent) -> str | None:
         """The object's key in the store; None where it is none of a File. Raises `EventUnusable`."""
@@ -223,10 +223,7 @@ class _Mirror:
         if gone is None:
             return
         log.info("file deleted, as its object is", file_id=str(known and known.file_id), key=self.key)
-        try:
-            await sweep(database=self.database, store=self.store, keys=gone)
-        except ServiceUnavailable as error:
-            log.debug("the objects of a file are left to the sweep", key=self.key, reason=error.message)
+        await sweep_now(gone, database=self.database, store=self.store)
 
 
 def _is_same(known: KnownObject, found: FoundObject) -> bool:

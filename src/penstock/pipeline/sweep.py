@@ -42,6 +42,14 @@ async def sweep(
     return swept
 
 
+async def sweep_now(keys: Sequence[str], *, database: Database, store: ObjectStore) -> None:
+    """Delete what of `keys` is due. Where a service is away, the next sweep does it."""
+    try:
+        await sweep(database=database, store=store, keys=keys)
+    except ServiceUnavailable as error:
+        log.debug("objects are left to the sweep", keys=list(keys), reason=error.message)
+
+
 async def _delete(due: Sequence[DueObject], store: ObjectStore) -> list[str]:
     """The keys that are done with. One that cannot be deleted is tried again next time and holds up no other."""
     outcomes = await asyncio.gather(*(_delete_one(each, store) for each in due), return_exceptions=True)
