@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import redis
 
@@ -128,6 +129,14 @@ def redis_command(url: str, *words: str) -> Any:
     client: Any = redis.Redis.from_url(url, decode_responses=True)  # pyright: ignore[reportUnknownMemberType]  # **kwargs
     with client:
         return client.execute_command(*words)
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """The words of its command; none where it has ended since it was found, as one that was killed."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def free_port() -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from real_servers import free_port
+from real_servers import command_of, free_port
 
 CORPORA = Path(__file__).resolve().parents[2].parent / "shared" / "corpora"
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "documents"
@@ -70,19 +70,14 @@ class Installation:
     def processes(self, role: str) -> list[psutil.Process]:
         """The running processes of a role."""
         supervisor = psutil.Process(json.loads((self.data / "penstock.json").read_text())["supervisor"]["pid"])
-        return [child for child in supervisor.children(recursive=True) if _runs(child, role)]
+        return [
+            child for child in supervisor.children(recursive=True) if command_of(child)[-3:] == ["-m", "penstock", role]
+        ]
 
     def log(self, part: str) -> str:
         """What a part has written; nothing where it never ran."""
         path = self.data / "logs" / f"{part}.log"
         return path.read_text(errors="replace") if path.exists() else ""
-
-
-def _runs(process: psutil.Process, role: str) -> bool:
-    try:
-        return process.cmdline()[-3:] == ["-m", "penstock", role]
-    except psutil.NoSuchProcess:
-        return False
 
 
 @contextmanager

@@ -31,7 +31,7 @@ import psycopg
 import redis
 from obstore.store import S3Store
 from psycopg.rows import dict_row
-from real_servers import RunningServer, free_port, postgres_in, redis_in, wait_until
+from real_servers import RunningServer, command_of, free_port, postgres_in, redis_in, wait_until
 from tcp_proxy import TcpProxy
 
 from chaos.clock import Clock, Clocks
@@ -200,7 +200,7 @@ class Site:
 
     def children(self, module: str) -> list[psutil.Process]:
         """The processes below the supervisor that run `python -m module`."""
-        return [process for process in self._family() if module in _command(process)]
+        return [process for process in self._family() if module in command_of(process)]
 
     def _family(self) -> list[psutil.Process]:
         try:
@@ -292,12 +292,6 @@ def _mount(folder: Path, mebibytes: int) -> bool:
         return False
     command = [mount, "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)]
     return subprocess.run(command, check=False, capture_output=True).returncode == 0
-
-
-def _command(process: psutil.Process) -> list[str]:
-    with suppress(psutil.Error):
-        return process.cmdline()
-    return []
 
 
 def _mentions(process: psutil.Process, marks: tuple[str, ...]) -> bool:

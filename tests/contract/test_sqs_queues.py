@@ -13,7 +13,7 @@ import psutil
 import pytest
 from pydantic import SecretStr
 from queue_contract import OpenQueues, QueueContract, Recorder, consuming, eventually, eventually_async, request
-from real_servers import RunningServer, aws_in, forget_all, free_port
+from real_servers import RunningServer, aws_in, command_of, forget_all, free_port
 from sqs_cut_off import end_as_a_killed_process_does
 
 from penstock.errors import InvalidRequest, InvalidSettings, ServiceUnavailable
@@ -179,7 +179,7 @@ async def test_what_comes_while_a_worker_stops_is_given_back_unharmed(open_sqs: 
 
 
 def _heartbeats() -> list[list[str]]:
-    return [child.cmdline() for child in psutil.Process().children()]
+    return [command_of(child) for child in psutil.Process().children()]
 
 
 async def test_an_emptied_server_does_not_stop_a_worker(open_sqs: OpenQueues, aws_server: RunningServer) -> None:

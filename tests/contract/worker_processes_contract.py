@@ -17,7 +17,7 @@ import psutil
 import pytest
 from queue_contract import eventually_async, request
 from queue_worker import DEAF, POISON, SLEEPER, STUCK, open_at
-from real_servers import wait_until
+from real_servers import command_of, wait_until
 
 from penstock.models import INGEST_QUEUE
 from penstock.queues import heartbeat
@@ -51,18 +51,10 @@ class Worker:
 
     def heartbeats(self) -> list[psutil.Process]:
         children = psutil.Process(self.process.pid).children()
-        return [child for child in children if _command(child).endswith("_heartbeat")]
+        return [child for child in children if "".join(command_of(child)[-1:]).endswith("_heartbeat")]
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
-
-
-def _command(process: psutil.Process) -> str:
-    """The last word of its command; empty where it has ended since it was found, as one that was killed."""
-    try:
-        return "".join(process.cmdline()[-1:])
-    except psutil.NoSuchProcess:
-        return ""
 
 
 StartWorker = Callable[..., Worker]

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from minilm import tokenizer_file
 from pictures import page_of_text, skip_without_language_data
+from real_servers import command_of
 from structlog.testing import capture_logs
 
 from penstock.chunking.recipe import ChunkRecipe
@@ -187,7 +188,7 @@ class Bench:
         return any(self.folder.glob(f"children/*/{TEXT_NAME}"))
 
     def children(self) -> list[psutil.Process]:
-        return [child for child in psutil.Process().children() if str(self.folder) in " ".join(child.cmdline())]
+        return [child for child in psutil.Process().children() if str(self.folder) in " ".join(command_of(child))]
 
 
 OpenBench = Callable[..., AbstractAsyncContextManager[Bench]]

@@ -17,7 +17,7 @@ import httpx
 import psutil
 import pytest
 from pipeline_services import Pipeline, open_pipeline
-from real_servers import RunningServer, free_port, postgres_in, redis_command, redis_in, wait_until
+from real_servers import RunningServer, command_of, free_port, postgres_in, redis_command, redis_in, wait_until
 
 from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, File, FileStatus
 
@@ -31,6 +31,16 @@ def servers(tmp_path: Path) -> Iterator[tuple[RunningServer, RunningServer]]:
     yield postgres, redis
     for server in (postgres, redis):
         server.kill()
+
+
+@pytest.fixture
+def health_port(servers: tuple[RunningServer, RunningServer], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Where a Worker answers whose services run."""
+    for server in servers:
+        server.start()
+    port = free_port()
+    monkeypatch.setenv("PENSTOCK_WORKER_HEALTH_PORT", str(port))
+    return port
 
 
 @pytest.mark.parametrize("role", ["ingester", "embedder"])
@@ -101,18 +111,17 @@ async def outage(servers: tuple[RunningServer, RunningServer], folder: Path, *, 
 
 
 async def test_a_worker_that_is_asked_to_stop_drains_and_says_so(
-    servers: tuple[RunningServer, RunningServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    servers: tuple[RunningServer, RunningServer], health_port: int, tmp_path: Path
 ) -> None:
     postgres, redis = servers
-    postgres.start()
-    redis.start()
-    port, log = free_port(), tmp_path / "ingester.log"
-    monkeypatch.setenv("PENSTOCK_WORKER_HEALTH_PORT", str(port))
+    port, log = health_port, tmp_path / "ingester.log"
     async with open_pipeline(postgres.url, redis.url, tmp_path, "fake://384") as pipeline:
         with _worker("ingester", servers, tmp_path, log) as worker:
             wait_until(lambda: _status(port, "ready") == 200, seconds=60, what="the worker to be ready")
             parsers = [
-                child for child in psutil.Process(worker.pid).children() if "penstock.parsing.child" in child.cmdline()
+                child
+                for child in psutil.Process(worker.pid).children()
+                if "penstock.parsing.child" in command_of(child)
             ]
             for parser in parsers:
                 parser.suspend()
@@ -170,13 +179,9 @@ async def test_a_worker_that_is_asked_to_stop_during_an_outage_stops_at_once(
 
 
 def test_a_worker_that_is_asked_to_stop_while_it_starts_does_not_start_first(
-    servers: tuple[RunningServer, RunningServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    servers: tuple[RunningServer, RunningServer], health_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    postgres, redis = servers
-    postgres.start()
-    redis.start()
-    port, log = free_port(), tmp_path / "ingester.log"
-    monkeypatch.setenv("PENSTOCK_WORKER_HEALTH_PORT", str(port))
+    port, log = health_port, tmp_path / "ingester.log"
     monkeypatch.setenv("PENSTOCK_PARSING_CHILDREN", "16")  # whose start takes a while
     with _worker("ingester", servers, tmp_path, log) as worker:
         wait_until(lambda: _status(port, "live") == 200, what="the worker to live")
