@@ -131,7 +131,7 @@ def draw(course: Course) -> Drawing:
         plain(axes)
         axes.set_title(title, loc="left", fontsize=9, color=INK)
         axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left")
+        axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper right")
         for moment, _ in course.marks:
             axes.axvline(moment, color=INK, linewidth=0.6, linestyle=(0, (4, 3)))
     for moment, what in course.marks:
