@@ -85,9 +85,9 @@ site: .venv/installed  ## build the documentation into site/, from docs/ and fro
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lock: .venv/installed  ## renew requirements.lock: pins and hashes, no addresses
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra model --group dev \
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra model --extra tracing --group dev \
 		--generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra model --constraints requirements.lock \
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra model --extra tracing --constraints requirements.lock \
 		--generate-hashes --no-emit-index-url --quiet --custom-compile-command "make lock" --output-file requirements-image.lock
 
 # The tests run on the embedded Redis and, where there is one, on the distribution's, which is of another

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 INGEST_QUEUE = "ingest-queue"
 EMBEDDING_QUEUE = "embedding-queue"
 QUEUES = (INGEST_QUEUE, EMBEDDING_QUEUE)
+FIRST_GENERATION = 1
 MAX_CHUNKS_PER_MESSAGE = 64
 """Keeps an `EmbedRequest` under 4 KiB, far below what any broker takes."""
 

@@ -1,4 +1,4 @@
-"""How long each stage of a step takes: fetching, parsing, recording."""
+"""How long each stage of a step takes: fetching, parsing, recording; a metric, and a span where there are traces."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from prometheus_client import Histogram
+
+from penstock import tracing
 
 SECONDS = Histogram(
     "penstock_stage_seconds",
@@ -21,6 +23,7 @@ def stage(name: str) -> Generator[None]:
     """The block is a stage of the attempt that is made."""
     began = time.perf_counter()
     try:
-        yield
+        with tracing.span(name):
+            yield
     finally:
         SECONDS.labels(name).observe(time.perf_counter() - began)

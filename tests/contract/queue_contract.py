@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from penstock import tracing
 from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, EmbedRequest, IngestRequest
 from penstock.queues.port import Bury, Delivery, Done, Queues, Retry, Verdict
 
@@ -77,6 +78,13 @@ async def consuming(
             await task
 
 
+class OnlyPublishes:
+    """Traces as far as a publisher needs them."""
+
+    def publishing(self, queue: str, file_id: UUID, generation: int, **attributes: object) -> str:
+        return f"00-{file_id.int:032x}-{generation:016x}-01"
+
+
 async def _empty(queues: Queues) -> bool:
     depth = (await queues.depths())[INGEST_QUEUE]
     return (depth.waiting, depth.in_flight) == (0, 0)
@@ -108,6 +116,22 @@ class QueueContract:
             await eventually_async(lambda: _empty(queues))
         assert (await queues.depths())[INGEST_QUEUE].oldest_seconds is None
         assert len(recorder.seen) == 1
+
+    async def test_a_message_carries_its_own_trace_to_each_attempt(
+        self, open_queues: OpenQueues, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each of several that are published at once; and one that was published without traces has none."""
+        queues, recorder = await open_queues("worker"), Recorder(verdicts=[Done(), Retry(0.0), Retry(0.0)])
+        async with consuming(queues, recorder):
+            await queues.publish(INGEST_QUEUE, [request(1)])
+            await eventually(lambda: recorder.seen)
+            monkeypatch.setattr(tracing._current, "spans", OnlyPublishes())
+            await queues.publish(INGEST_QUEUE, [request(2), request(3)])
+            await eventually(lambda: len(recorder.seen) == 5)
+        carried = [(delivery.message.file_id.int, delivery.attempt, delivery.traceparent) for delivery in recorder.seen]
+        traces = {n: OnlyPublishes().publishing(INGEST_QUEUE, UUID(int=n), 1) for n in (2, 3)}
+        assert carried[0] == (1, 1, None)
+        assert sorted(carried[1:]) == [(n, attempt, traces[n]) for n in (2, 3) for attempt in (1, 2)]
 
     async def test_each_message_goes_to_one_of_several_workers(self, open_queues: OpenQueues) -> None:
         publisher = await open_queues("api")

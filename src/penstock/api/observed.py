@@ -7,6 +7,7 @@ import time
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from penstock import tracing
 from penstock.api.metrics import RequestMetrics
 from penstock.api.problems import internal_error
 
@@ -36,7 +37,8 @@ class Observed:
             await send(message)
 
         try:
-            await self._app(scope, receive, noting_send)
+            with tracing.called(scope["headers"]):
+                await self._app(scope, receive, noting_send)
         except Exception:
             log.exception("request failed", method=scope["method"], path=scope["path"])
             if status:

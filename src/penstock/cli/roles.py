@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from penstock import tracing
+
 if TYPE_CHECKING:
     from penstock.settings import Settings
 
@@ -21,7 +23,8 @@ def api() -> None:
 
     from penstock.api import run
 
-    run(settings)
+    with tracing.running("api"):
+        run(settings)
 
 
 def ingester() -> None:
@@ -30,7 +33,8 @@ def ingester() -> None:
 
     from penstock.workers.ingester import run
 
-    run(settings)
+    with tracing.running("ingester"):
+        run(settings)
 
 
 def embedder() -> None:
@@ -39,7 +43,8 @@ def embedder() -> None:
 
     from penstock.workers.embedder import run
 
-    run(settings)
+    with tracing.running("embedder"):
+        run(settings)
 
 
 def migrate() -> None:

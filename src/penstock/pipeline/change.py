@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from uuid import UUID
 
 import structlog
 
+from penstock import tracing
 from penstock.database import files
 from penstock.database.connection import Database
 from penstock.errors import NotFound
@@ -34,10 +36,12 @@ async def delete(file_id: UUID, *, database: Database, store: ObjectStore) -> No
 
 async def reingest(file_id: UUID, *, database: Database, dispatcher: Dispatcher) -> File:
     """Parse a File anew, beside the generation that search sees until then. Raises `NotFound`."""
+    began = time.time_ns()
     async with database.transaction() as rows:
         file = await files.start_generation(rows, file_id)
     reach("reingest.generation_started")
     if file is None:
         raise NotFound(f"There is no File {file_id}.")
-    dispatcher.wake()
+    with tracing.beginning("reingest", file_id, file.generation, since=began):  # its id is that of the generation
+        dispatcher.wake()
     return file

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from penstock import tracing
 from penstock.database.chunks import UnembeddedChunk, chunks_to_embed
 from penstock.database.connection import Database
 from penstock.database.embeddings import record_embeddings, reuse_embeddings
@@ -43,6 +44,7 @@ async def embed(request: EmbedRequest, *, database: Database, batcher: Batcher, 
         good, refused = _sorted_out(waiting, embedded)
         with stage("embed.record"):
             complete = await _record(request, good, database=database, model_id=model_id)
+    tracing.note(embedded=len(waiting) - len(refused), complete=complete)
     facts = {"file_id": str(request.file_id), "seconds": round(time.perf_counter() - began, 3)}
     log.debug("chunks embedded", chunks=len(waiting) - len(refused), **facts)
     if complete:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from penstock import tracing
 from penstock.database.chunks import IngestedFile, record_chunks, record_early_chunks
 from penstock.database.connection import Database
 from penstock.database.files import Reading, begin_ingest
@@ -73,6 +74,7 @@ async def ingest(
     except _TakenOver:
         return
     dispatcher.wake()
+    tracing.note(chunks=ingested.chunk_count, media_type=ingested.media_type)
     _report(reading.file, ingested, seconds=time.perf_counter() - began)
 
 

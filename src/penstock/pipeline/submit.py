@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
+from penstock import tracing
 from penstock.database.connection import Database
 from penstock.database.files import NewFile, insert_file
 from penstock.database.unclaimed import reserve_object
 from penstock.failpoints import reach
-from penstock.models import File
+from penstock.models import FIRST_GENERATION, File
 from penstock.objects import ObjectStore, object_key
 from penstock.pipeline.claim import claiming
 from penstock.pipeline.dispatch import Dispatcher
@@ -43,24 +44,25 @@ async def submit(
     """
     file_id = uuid4()
     key = object_key(file_id)
-    async with database.statement() as rows:
-        await reserve_object(rows, key)
-    reach("submit.key_reserved")
-    async with claiming(key, database=database, store=store):
-        with stage("submit.store"):
-            stored = await store.write(key, content, max_bytes=max_bytes)
-            reach("submit.object_stored")
-        new = NewFile(
-            file_id=file_id,
-            name=described.name,
-            object_key=key,
-            owns_object=True,
-            size=stored.size,
-            sha256=stored.sha256,
-            metadata=described.metadata,
-            batch=described.batch,
-        )
-        return await _record(new, database=database, dispatcher=dispatcher)
+    with tracing.beginning("submit", file_id, FIRST_GENERATION):
+        async with database.statement() as rows:
+            await reserve_object(rows, key)
+        reach("submit.key_reserved")
+        async with claiming(key, database=database, store=store):
+            with stage("submit.store"):
+                stored = await store.write(key, content, max_bytes=max_bytes)
+                reach("submit.object_stored")
+            new = NewFile(
+                file_id=file_id,
+                name=described.name,
+                object_key=key,
+                owns_object=True,
+                size=stored.size,
+                sha256=stored.sha256,
+                metadata=described.metadata,
+                batch=described.batch,
+            )
+            return await _record(new, database=database, dispatcher=dispatcher)
 
 
 async def submit_reference(
@@ -70,17 +72,19 @@ async def submit_reference(
 
     Raises `ObjectMissing` or `ServiceUnavailable`.
     """
-    new = NewFile(
-        file_id=uuid4(),
-        name=described.name,
-        object_key=key,
-        owns_object=False,
-        size=await store.size(key),
-        sha256=None,
-        metadata=described.metadata,
-        batch=described.batch,
-    )
-    return await _record(new, database=database, dispatcher=dispatcher)
+    file_id = uuid4()
+    with tracing.beginning("submit", file_id, FIRST_GENERATION):
+        new = NewFile(
+            file_id=file_id,
+            name=described.name,
+            object_key=key,
+            owns_object=False,
+            size=await store.size(key),
+            sha256=None,
+            metadata=described.metadata,
+            batch=described.batch,
+        )
+        return await _record(new, database=database, dispatcher=dispatcher)
 
 
 async def _record(new: NewFile, *, database: Database, dispatcher: Dispatcher) -> File:
@@ -88,5 +92,6 @@ async def _record(new: NewFile, *, database: Database, dispatcher: Dispatcher) -
         async with database.statement() as rows:
             file = await insert_file(rows, new)
         reach("submit.file_recorded")
+    tracing.note(bytes=file.size)
     dispatcher.wake()
     return file

@@ -43,5 +43,5 @@ def _specification(url: str) -> Specification:
     return AsyncAPI(broker, title="Penstock", version=version("penstock"), schema_version="3.0.0").to_specification()
 
 
-async def _deliver(message: Message, message_id: str) -> None:
+async def _deliver(message: Message, message_id: str, traceparent: str | None) -> None:
     """Documents the handler, and is never called."""

@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from penstock.models import DeadLetter, Message, QueueDepth
+from penstock import tracing
+from penstock.models import DeadLetter, EmbedRequest, Message, QueueDepth
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Delivery:
     """1 for the first; one whose worker died counts, one that was only read ahead does not."""
     published_at: datetime
     worker: str
+    traceparent: str | None = None
+    """The context of its trace, which the message carried as a header; None where it had none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class Queues(Protocol):
         ...
 
     async def publish(self, queue: str, messages: Sequence[Message]) -> None:
-        """Send; returns when the broker has them. Raises `ServiceUnavailable`."""
+        """Send, each with its `headers_of`; returns when the broker has them. Raises `ServiceUnavailable`."""
         ...
 
     async def consume(
@@ -109,6 +112,12 @@ class Queues(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+def headers_of(queue: str, message: Message) -> dict[str, str]:
+    """What a broker carries beside a message that is published now: its trace context, where there are traces."""
+    chunks = {"chunks": len(message.chunk_ids)} if isinstance(message, EmbedRequest) else {}
+    return tracing.publishing(queue, message.file_id, message.generation, **chunks)
 
 
 def dead_letters_of(queue: str) -> str:

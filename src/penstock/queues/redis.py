@@ -30,7 +30,7 @@ from penstock.errors import InvalidRequest, ServiceUnavailable
 from penstock.models import QUEUES, DeadLetter, Message, QueueDepth
 from penstock.queues.durability import look_at
 from penstock.queues.keeper import Keeper, beat_seconds
-from penstock.queues.port import Handler, dead_letters_of
+from penstock.queues.port import Handler, dead_letters_of, headers_of
 from penstock.queues.redis_leases import GROUP, RETURNED, Leases, published_at
 from penstock.queues.redis_messages import files_on
 from penstock.queues.redis_scripts import DEPTHS, run
@@ -82,7 +82,9 @@ class RedisQueues:
     async def publish(self, queue: str, messages: Sequence[Message]) -> None:
         async with _translated(), self._client.pipeline(transaction=False) as commands:
             for message in messages:
-                await self._publisher.publish(message, stream=queue, pipeline=commands)
+                await self._publisher.publish(
+                    message, stream=queue, headers=headers_of(queue, message), pipeline=commands
+                )
             await commands.execute()
 
     async def consume(

@@ -32,14 +32,15 @@ from penstock.queues.keeper import Keeper
 from penstock.queues.port import Bury, Delivery, Done, Handler, Retry, Verdict
 from penstock.queues.redis_leases import GROUP, Begun, Counted, Leases, published_at
 from penstock.queues.waiting import wait
+from penstock.tracing import TRACEPARENT
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 log = structlog.get_logger()
 
-Deliver = Callable[[Message, str], Awaitable[None]]
-"""What becomes of a message and its id."""
+Deliver = Callable[[Message, str, str | None], Awaitable[None]]
+"""What becomes of a message, its id and its trace context."""
 Refuse = Callable[[object, str, str], Awaitable[None]]
 """What becomes of a body that is no message, its id, and the problem."""
 
@@ -141,8 +142,8 @@ class Session:
         await self._give_back_all()  # what the session before held when Redis went away
         slots = Slots(self.concurrency)  # for both subscribers
 
-        async def deliver(message: Message, message_id: str) -> None:
-            await self._deliver(message, message_id, slots)
+        async def deliver(message: Message, message_id: str, traceparent: str | None) -> None:
+            await self._deliver(message, message_id, traceparent, slots)
 
         subscribers = subscribe(self.broker, self.leases, deliver, concurrency=self.concurrency, refuse=self._refuse)
         async with self.keeper.running():
@@ -188,7 +189,7 @@ class Session:
             await self.leases.give_back(message_id, counted)
             reach("queue.all_given_back")
 
-    async def _deliver(self, message: Message, message_id: str, slots: Slots) -> None:
+    async def _deliver(self, message: Message, message_id: str, traceparent: str | None, slots: Slots) -> None:
         if message_id in self.known:
             return  # Its lease ran out while it waited for a slot, or while we slept, and we took it over ourselves.
         self.known.add(message_id)
@@ -197,13 +198,13 @@ class Session:
                 async with slots.one():
                     begun = None if self.stopping else await self.leases.begin(message_id)
                     if begun is not None and begun.began:
-                        await self._work(message, message_id, begun)
+                        await self._work(message, message_id, traceparent, begun)
                 if begun is not None and not begun.began:
-                    await self._work_alone(message, message_id, slots)
+                    await self._work_alone(message, message_id, traceparent, slots)
         finally:
             self.known.discard(message_id)
 
-    async def _work_alone(self, message: Message, message_id: str, slots: Slots) -> None:
+    async def _work_alone(self, message: Message, message_id: str, traceparent: str | None, slots: Slots) -> None:
         self.keeper.hold(message_id, 2 * self.hard_limit)  # while it waits until the others are done
         try:
             async with slots.all():
@@ -215,16 +216,16 @@ class Session:
                         file_id=str(message.file_id),
                         attempt=begun.attempt,
                     )
-                    await self._work(message, message_id, begun)
+                    await self._work(message, message_id, traceparent, begun)
         finally:
             self.keeper.release(message_id)
 
-    async def _work(self, message: Message, message_id: str, begun: Begun) -> None:
+    async def _work(self, message: Message, message_id: str, traceparent: str | None, begun: Begun) -> None:
         self.at_work.add(message_id)
         self.keeper.hold(message_id, self.hard_limit)
         verdict: Verdict | None = None
         try:
-            verdict = await self.handler(self._delivery(message, message_id, begun))
+            verdict = await self.handler(self._delivery(message, message_id, traceparent, begun))
             await self._obey(verdict, message_id, begun, message)
         except (RedisError, OSError):
             if verdict is not None:
@@ -243,13 +244,14 @@ class Session:
         except Exception as error:  # noqa: BLE001  # FastStream would only log it
             log.warning("message not settled", queue=self.leases.stream, message_id=message_id, error=str(error))
 
-    def _delivery(self, message: Message, message_id: str, begun: Begun) -> Delivery:
+    def _delivery(self, message: Message, message_id: str, traceparent: str | None, begun: Begun) -> Delivery:
         return Delivery(
             queue=self.leases.stream,
             message=message,
             attempt=begun.attempt,
             published_at=published_at(message_id),
             worker=self.leases.consumer,
+            traceparent=traceparent,
         )
 
     async def _obey(self, verdict: Verdict, message_id: str, begun: Begun, message: Message) -> None:
@@ -337,7 +339,7 @@ def _on_message(deliver: Deliver, message_type: type[Message], context: ContextR
     async def on_message(body: Any) -> None:
         # Not a parameter of its own: FastStream would look it up in a thread, for each message.
         message: RedisStreamMessage = context.get_local("message")
-        await deliver(body, message.raw_message["message_ids"][0].decode())
+        await deliver(body, message.raw_message["message_ids"][0].decode(), message.headers.get(TRACEPARENT))
 
     # FastStream reads the annotations: it validates the body by them and documents it in AsyncAPI.
     on_message.__annotations__ = {"body": message_type, "return": None}

@@ -72,7 +72,7 @@ class SqsQueues:
 
     async def publish(self, queue: str, messages: Sequence[Message]) -> None:
         self._empty_since.pop(queue, None)
-        await self._wire.send(queue, [entry_of(message) for message in messages])
+        await self._wire.send(queue, [entry_of(queue, message) for message in messages])
 
     async def consume(
         self, queue: str, handler: Handler, *, concurrency: int, hard_limit: float, stop: asyncio.Event

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from penstock.models import Message
+from penstock.queues.port import headers_of
+from penstock.tracing import TRACEPARENT
 
 MOST_ENTRIES = 10
 """In one request."""
@@ -66,6 +68,11 @@ class Received:
         return self.receives > 1 or SUSPECT in self.attributes
 
     @property
+    def traceparent(self) -> str | None:
+        """The context of its trace."""
+        return self.attributes.get(TRACEPARENT)
+
+    @property
     def published_at(self) -> datetime:
         """When it was first sent, before all copies."""
         return moment_in(self.attributes, PUBLISHED_AT) or self.sent_at
@@ -81,6 +88,8 @@ class Received:
         }
         if self.suspect and not counts:
             attributes[SUSPECT] = "yes"
+        if self.traceparent is not None:
+            attributes[TRACEPARENT] = self.traceparent
         return Entry(self.body, attributes, delay)
 
 
@@ -99,9 +108,9 @@ def moment_in(attributes: Mapping[str, str], name: str) -> datetime | None:
     return moment if moment.tzinfo else None
 
 
-def entry_of(message: Message) -> Entry:
+def entry_of(queue: str, message: Message) -> Entry:
     """A message that is sent for the first time."""
-    return Entry(message.model_dump_json())
+    return Entry(message.model_dump_json(), headers_of(queue, message))
 
 
 def received_from(answer: Mapping[str, Any]) -> Received:

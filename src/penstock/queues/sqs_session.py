@@ -170,6 +170,7 @@ class SqsSession:
             attempt=received.attempt,
             published_at=received.published_at,
             worker=self.worker,
+            traceparent=received.traceparent,
         )
 
     def _refusal(self, received: Received, error: ValidationError) -> Bury:

@@ -5,24 +5,28 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from penstock import tracing
 from penstock.database.connection import Database
 from penstock.errors import PenstockError, ServiceUnavailable
-from penstock.models import Failure, Message
+from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, EmbedRequest, Failure, Message
 from penstock.pipeline.give_up import give_up
 from penstock.queues.policy import RetryPolicy
 from penstock.queues.port import Bury, Delivery, Done, Retry, Verdict
-from penstock.workers.metrics import observe, observe_error
+from penstock.workers.metrics import name_of, observe, observe_error
 from penstock.workers.outage import Outage
 
 log = structlog.get_logger()
 
 Step = Callable[[Any], Awaitable[None]]
 """A step of the pipeline, with all but its message bound."""
+STEPS = {INGEST_QUEUE: "ingest", EMBEDDING_QUEUE: "embed"}
+"""What an attempt is called in traces, by its queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,12 @@ class Attempts:
     async def __call__(self, delivery: Delivery) -> Verdict:
         """The handler of a queue. What is given up on fails its File first."""
         began = time.perf_counter()
-        verdict = await self._verdict(delivery)
-        if isinstance(verdict, Bury):
-            verdict = await self._give_up(delivery.message, verdict)
+        with _traced(delivery):
+            verdict = await self._verdict(delivery)
+            if isinstance(verdict, Bury):
+                verdict = await self._give_up(delivery.message, verdict)
+            code = {"code": verdict.code} if isinstance(verdict, Bury) else {}
+            tracing.note(verdict=name_of(type(verdict)), **code)
         observe(delivery.queue, verdict, seconds=time.perf_counter() - began)
         return verdict
 
@@ -53,13 +60,13 @@ class Attempts:
         try:
             await self._run(delivery.message)
         except ServiceUnavailable as error:
-            observe_error(delivery.queue, error)
+            _note_error(delivery, error)
             log.debug("waits for a service", file_id=str(delivery.message.file_id), reason=error.message)
             return self._wait_for(error, tried_at)
         except Exception as error:  # noqa: BLE001  # whatever it is, the message must get its verdict
             if isinstance(error, PenstockError):  # else who knows what it was waiting for
                 self.outage.succeeded()
-            observe_error(delivery.queue, error)
+            _note_error(delivery, error)
             verdict = self.policy.after(error, delivery.attempt)
             _report(error, delivery, verdict)
             return verdict
@@ -87,6 +94,24 @@ class Attempts:
             # The row must say `failed` before the message is put aside, so the message comes back.
             return self._wait_for(error, tried_at)
         return verdict
+
+
+def _traced(delivery: Delivery) -> AbstractContextManager[None]:
+    message = delivery.message
+    return tracing.attempting(
+        STEPS[delivery.queue],
+        message.file_id,
+        message.generation,
+        traceparent=delivery.traceparent,
+        attempt=delivery.attempt,
+        worker=delivery.worker,
+        **({"chunks": len(message.chunk_ids)} if isinstance(message, EmbedRequest) else {}),
+    )
+
+
+def _note_error(delivery: Delivery, error: Exception) -> None:
+    observe_error(delivery.queue, error)
+    tracing.fail(error)
 
 
 def _report(error: Exception, delivery: Delivery, verdict: Verdict) -> None:

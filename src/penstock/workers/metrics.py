@@ -31,7 +31,7 @@ def begin(queue: str, queues: Queues) -> None:
     sees no increase.
     """
     for verdict in (Done, Retry, Bury):
-        ATTEMPTS.labels(queue, _name(verdict))
+        ATTEMPTS.labels(queue, name_of(verdict))
     if queue == INGEST_QUEUE:
         for death in (ParserCrashed, ParserMemory, ParserTimeout):
             FAILED.labels(queue, death.code)
@@ -40,7 +40,7 @@ def begin(queue: str, queues: Queues) -> None:
 
 def observe(queue: str, verdict: Verdict, *, seconds: float) -> None:
     """Count one attempt."""
-    ATTEMPTS.labels(queue, _name(type(verdict))).inc()
+    ATTEMPTS.labels(queue, name_of(type(verdict))).inc()
     SECONDS.labels(queue).observe(seconds)
 
 
@@ -49,5 +49,6 @@ def observe_error(queue: str, error: Exception) -> None:
     FAILED.labels(queue, error.code if isinstance(error, PenstockError) else GaveUp.code).inc()
 
 
-def _name(verdict: type[Verdict]) -> str:
+def name_of(verdict: type[Verdict]) -> str:
+    """As a label: done, retry or bury."""
     return verdict.__name__.lower()
