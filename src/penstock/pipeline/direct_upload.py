@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
+from penstock import tracing
 from penstock.database.connection import Database
 from penstock.database.files import NewFile, get_file, insert_file
 from penstock.database.unclaimed import get_upload, release_object, reserve_upload
@@ -57,6 +59,7 @@ async def complete_upload(
     Raises `NotFound` where there is no such upload or it was too late, `ObjectMissing` where nothing is written yet,
     `TooLarge`, with nothing kept, or `ServiceUnavailable`.
     """
+    began = time.time_ns()
     key = upload_key(upload_id)
     upload = await _upload(key, database)
     if upload is None:
@@ -83,7 +86,8 @@ async def complete_upload(
         if await _upload(key, database) is not None:
             raise
         return await _completed(upload_id, database)  # somebody else said so at the same moment
-    dispatcher.wake()
+    with tracing.beginning("submit", upload_id, file.generation, since=began):
+        dispatcher.wake()
     return file
 
 

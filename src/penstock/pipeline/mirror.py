@@ -8,6 +8,7 @@ Why so: docs/decisions/0034-the-bucket-rings-too.md.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from penstock import tracing
 from penstock.database.bucket import KnownObject, get_bucket_object, note_bucket_object
 from penstock.database.connection import Database, Rows
 from penstock.database.files import NewFile, delete_file, fail_file, insert_file, replace_content, start_generation
@@ -167,6 +169,7 @@ class _Mirror:
             return await get_bucket_object(rows, self.key)
 
     async def _record(self, known: KnownObject | None, found: FoundObject) -> None:
+        began = time.time_ns()
         file_id = known.file_id if known and known.file_id and not _is_new(known, found) else uuid4()
         async with self.database.transaction() as rows:
             noted = await note_bucket_object(
@@ -182,7 +185,8 @@ class _Mirror:
             log.error(
                 "file failed", file_id=str(file_id), name=file.name, code=file.error.code, reason=file.error.message
             )
-        self.dispatcher.wake()
+        with tracing.beginning("submit", file_id, file.generation, since=began):
+            self.dispatcher.wake()
 
     async def _file(self, rows: Rows, known: KnownObject | None, found: FoundObject, file_id: UUID) -> File | None:
         """The File, where it is to be read; None where all is as it was."""
