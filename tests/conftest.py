@@ -17,6 +17,12 @@ from penstock.database.migrate import migrate
 from penstock.settings import DatabaseSettings
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str) -> None:
+    """Ends the whole run: by files on two processes, pytest-xdist would wait for ever after one of them died."""
+    pytest.exit(f"{crashitem} killed the process that ran it", returncode=1)
+
+
 def _run(server: RunningServer) -> Iterator[RunningServer]:
     server.start()
     yield server
