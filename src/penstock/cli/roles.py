@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock import tracing
-
 if TYPE_CHECKING:
     from penstock.settings import Settings
 
@@ -21,6 +19,7 @@ def api() -> None:
     """Run the Core API in the foreground."""
     settings = _prepared("api")
 
+    from penstock import tracing
     from penstock.api import run
 
     with tracing.running("api"):
@@ -31,6 +30,7 @@ def ingester() -> None:
     """Run one Ingester in the foreground."""
     settings = _prepared("ingester")
 
+    from penstock import tracing
     from penstock.workers.ingester import run
 
     with tracing.running("ingester"):
@@ -41,6 +41,7 @@ def embedder() -> None:
     """Run one Embedder in the foreground."""
     settings = _prepared("embedder")
 
+    from penstock import tracing
     from penstock.workers.embedder import run
 
     with tracing.running("embedder"):
