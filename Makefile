@@ -74,7 +74,7 @@ fuzz: .venv/installed  ## read thousands of damaged files of every format (ROUND
 MINUTES ?= 30
 FILES ?= 1000
 FAULTS ?= 500
-chaos: .venv/installed  ## break a running Penstock FAULTS times and count what is lost: docs/reliability.md (45 minutes)
+chaos: .venv/installed  ## break a running Penstock FAULTS times and count what is lost: docs/reliability.md (50 minutes)
 	PYTHONPATH=tests $(BIN)/python -m chaos --minutes $(MINUTES) --files $(FILES) --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
 
 readers: .venv/installed programs-to-compare  ## our readers beside others on the test corpora: docs/readers.md
