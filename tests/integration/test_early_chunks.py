@@ -109,6 +109,11 @@ async def recorded(pipeline: Pipeline, file_id: UUID) -> list[tuple[object, ...]
     )
 
 
+async def tokens(pipeline: Pipeline, file_id: UUID) -> object:
+    ((counted,),) = await pipeline.values(b"select sum(token_count) from chunks where file_id = %s", file_id)
+    return counted
+
+
 async def opened(pipeline: Pipeline, gate: Gate, file_id: UUID) -> None:
     """Let the File be read to its end."""
     gate.go_on.set()
@@ -125,6 +130,7 @@ async def test_its_first_chunks_are_embedded_while_the_rest_is_read(pipeline: Pi
         assert embedded >= EARLY_CHUNKS
         assert file.embedded_count == embedded
         assert file.chunk_count >= embedded
+        assert file.token_count == await tokens(pipeline, file_id) > 0, "they follow what is stored"
         found = await pipeline.values(b"select active_generation from files")
         assert found == [(None,)], "search does not see it yet"
         await opened(pipeline, gate, file_id)
@@ -132,6 +138,7 @@ async def test_its_first_chunks_are_embedded_while_the_rest_is_read(pipeline: Pi
     file = await pipeline.file(file_id)
     assert file.status is FileStatus.COMPLETE
     assert file.chunk_count == file.embedded_count == embedded + rest, "none was announced twice"
+    assert file.token_count == await tokens(pipeline, file_id)
     assert [index for index, *_ in await recorded(pipeline, file_id)] == list(range(file.chunk_count))
 
 

@@ -261,7 +261,8 @@ with before as (
 update files
 set status = 'failed', error_code = %(code)s, error_message = %(message)s, settled_at = clock_timestamp(),
     updated_at = clock_timestamp(), chunk_count = case when status = 'embedding' then chunk_count else 0 end,
-    embedded_count = case when status = 'embedding' then embedded_count else 0 end
+    embedded_count = case when status = 'embedding' then embedded_count else 0 end,
+    token_count = case when status = 'embedding' then token_count else 0 end
 from before
 where files.file_id = before.file_id
 returning files.*, before.left_behind;
