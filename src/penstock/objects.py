@@ -89,7 +89,10 @@ def upload_key(upload_id: UUID) -> str:
 
 
 def text_key(file_id: UUID, generation: int) -> str:
-    """A new place for the extracted text of a generation, UTF-8: each attempt writes to its own."""
+    """A new place for the extracted text of a generation, UTF-8: each attempt writes to its own.
+
+    `wait_again` in queries.sql knows how it begins.
+    """
     return f"text/{file_id}/{generation}-{secrets.token_hex(8)}"
 
 

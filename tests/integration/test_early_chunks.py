@@ -10,15 +10,17 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from pipeline_services import Pipeline, open_pipeline
+from pipeline_services import ListedQueues, Pipeline, open_pipeline
 
 from penstock.database.files import revive_file
+from penstock.database.unclaimed import extend_object
 from penstock.errors import CorruptFile, EmbeddingRefused
 from penstock.models import EMBEDDING_QUEUE, INGEST_QUEUE, EmbedRequest, Failure, FileStatus, IngestRequest, NewChunk
 from penstock.parsing.frames import EARLY_CHUNKS
 from penstock.parsing.pool import Parse, ParsedFile, ParserPool
 from penstock.pipeline.change import reingest
 from penstock.pipeline.give_up import give_up
+from penstock.pipeline.recover import recover
 from penstock.tasks import beside
 
 SENTENCE = "The valve of pump {n} in the northern hall is opened by hand, and closed when the gauge shows two bars. "
@@ -196,6 +198,43 @@ async def test_who_was_overtaken_records_no_more(pipeline: Pipeline) -> None:
     assert [row[:4] for row in await recorded(pipeline, file_id)] == [row[:4] for row in once]
     assert (await pipeline.file(file_id)).status is FileStatus.COMPLETE
     assert await pipeline.claimed() == pipeline.objects(), "the text of the one that came too late is gone"
+
+
+@dataclass
+class _Untold(ListedQueues):
+    """A broker that cannot tell what it holds, as SQS cannot while it is busy."""
+
+    async def files_on(self, queue: str) -> frozenset[UUID] | None:
+        return None
+
+
+@pytest.mark.parametrize("queues", [ListedQueues(), _Untold()], ids=["told", "untold"])
+async def test_a_file_that_is_long_being_read_is_announced_again_only_when_its_reader_is_dead(
+    pipeline: Pipeline, queues: ListedQueues
+) -> None:
+    async with half_read(pipeline) as (file_id, _):
+        await pass_time(pipeline, minutes=20)
+        async with pipeline.services.database.transaction() as rows:
+            await extend_object(rows, await reserved_key(pipeline, file_id))
+        assert await recover(database=pipeline.services.database, queues=queues) == 0, "its reader is alive"
+        await pass_time(pipeline, minutes=20)
+    assert await recover(database=pipeline.services.database, queues=queues) == 1, "nobody reads it any more"
+    await pipeline.run()
+    assert (await pipeline.file(file_id)).status is FileStatus.COMPLETE
+
+
+async def pass_time(pipeline: Pipeline, *, minutes: int) -> None:
+    """In which nobody did anything."""
+    async with pipeline.services.database.transaction() as rows:
+        await rows.execute("update files set announced_at = announced_at - make_interval(mins => %s)", [minutes])
+        await rows.execute("update unclaimed_objects set due_at = due_at - make_interval(mins => %s)", [minutes])
+
+
+async def reserved_key(pipeline: Pipeline, file_id: UUID) -> str:
+    ((key,),) = await pipeline.values(
+        b"select object_key from unclaimed_objects where strpos(object_key, %s) > 0", str(file_id)
+    )
+    return str(key)
 
 
 async def test_a_file_that_fails_after_its_first_chunks_leaves_none(pipeline: Pipeline) -> None:

@@ -226,15 +226,27 @@ async def revive_file(rows: Rows, file_id: UUID, generation: int, status: FileSt
 
 
 async def wait_again(
-    rows: Rows, statuses: Sequence[FileStatus], *, on_queue: Iterable[UUID], older_than_seconds: float
+    rows: Rows,
+    statuses: Sequence[FileStatus],
+    *,
+    on_queue: Iterable[UUID],
+    older_than_seconds: float,
+    extend_seconds: float,
+    silent_seconds: float,
 ) -> list[File]:
-    """Let Files wait for their turn again that were announced longer ago and are none of those `on_queue`."""
+    """Let Files wait for their turn again that were announced longer ago and are none of those `on_queue`.
+
+    Nor one that is being read: its reader extends the reservation of its text every `extend_seconds`, and is dead when
+    it has not done so for `silent_seconds`.
+    """
     found = await rows.execute(
         statement("wait_again"),
         {
             "statuses": [status.value for status in statuses],
             "on_queue": list(on_queue),
             "older_than_seconds": older_than_seconds,
+            "extend_seconds": extend_seconds,
+            "alive_due_seconds": CLAIM_SECONDS - silent_seconds,
         },
     )
     return [_file(row) async for row in found]

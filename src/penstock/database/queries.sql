@@ -363,12 +363,22 @@ set embedded_count = (select count(*) from chunks c join embeddings e using (chu
 where file_id = %(file_id)s and generation = %(generation)s and status = 'embedding';
 
 -- name: wait_again
--- Files that were announced so long ago that their message must be gone, since no queue has one: they wait again.
+-- Files that were announced so long ago that their message must be gone, since no queue has one: they wait again. But not
+-- one whose reader is alive: it has extended the reservation of its text. That it was made, a moment after it was
+-- announced, says nothing yet: who was announced that lately is read anew.
 update files
 set announced_at = null, announced_index = -1
 where announced_at < clock_timestamp() - make_interval(secs => %(older_than_seconds)s)
   and status = any(%(statuses)s)
   and file_id <> all(%(on_queue)s)
+  and not (
+      status = 'ingesting' and announced_at < clock_timestamp() - make_interval(secs => %(extend_seconds)s)
+      and exists (
+          select from unclaimed_objects u
+          where starts_with(u.object_key, 'text/' || files.file_id || '/' || files.generation || '-')
+            and u.due_at > clock_timestamp() + make_interval(secs => %(alive_due_seconds)s)
+      )
+  )
 returning *;
 
 -- name: count_waiting

@@ -18,7 +18,8 @@ from penstock.tasks import beside
 
 log = structlog.get_logger()
 
-EXTEND_SECONDS = 60.0
+EXTEND_SECONDS = 20.0
+"""How often a writer says that it is alive: of a File that is being read `recover` knows it by that."""
 
 
 @asynccontextmanager
