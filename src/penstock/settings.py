@@ -66,6 +66,9 @@ class QueueSettings(Group):
     retry_seconds: float = Field(
         default=1, gt=0, description="Wait before the second attempt; doubles with each further one."
     )
+    counts_late_seconds: float = Field(
+        default=60, ge=0, description="Of sqs:// only: how old its counts may be; 0 where a server counts exactly."
+    )
 
 
 class ObjectStoreSettings(Group):

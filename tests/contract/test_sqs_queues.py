@@ -31,8 +31,8 @@ LEASE = 2
 """Of SQS' own whole seconds; of one, a busy machine would use up too much."""
 
 
-def queues_at(url: str, worker: str, **options: Any) -> SqsQueues:
-    settings = QueueSettings(url=SecretStr(url), lease_seconds=LEASE)
+def queues_at(url: str, worker: str, *, counts_late_seconds: float = 60, **options: Any) -> SqsQueues:
+    settings = QueueSettings(url=SecretStr(url), lease_seconds=LEASE, counts_late_seconds=counts_late_seconds)
     return SqsQueues(settings, worker=worker, **{"drain_seconds": 5, "poll_seconds": 1} | options)
 
 
@@ -245,7 +245,7 @@ async def test_a_verdict_that_could_not_be_told_is_told_later(tmp_path: Path, aw
 
 
 async def test_nobody_is_told_the_files_but_that_a_queue_has_long_been_empty_tells_there_are_none(sqs_url: str) -> None:
-    patient, hasty = queues_at(sqs_url, "api"), queues_at(sqs_url, "api", consistent_seconds=0)
+    patient, hasty = queues_at(sqs_url, "api"), queues_at(sqs_url, "api", counts_late_seconds=0)
     await patient.open()
     assert await patient.files_on(INGEST_QUEUE) is None, "what SQS counts may be a minute old"
     assert await hasty.files_on(INGEST_QUEUE) == frozenset()

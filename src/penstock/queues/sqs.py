@@ -27,8 +27,6 @@ from penstock.settings import QueueSettings
 
 POLL_SECONDS = 5
 """SQS would wait for 20. Who stops waits for its end: what it brings would else be hidden for a lease."""
-CONSISTENT_SECONDS = 60.0
-"""SQS knows how much is on a queue about a minute after it has changed."""
 
 
 class SqsQueues:
@@ -41,7 +39,6 @@ class SqsQueues:
         worker: str,
         drain_seconds: float = 20,
         poll_seconds: int = POLL_SECONDS,
-        consistent_seconds: float = CONSISTENT_SECONDS,
     ) -> None:
         self._settings = settings
         self._worker = worker
@@ -49,10 +46,9 @@ class SqsQueues:
         """Of messages that were not done: SQS lets a message be deleted by whoever was ever handed it."""
         self._drain_seconds = drain_seconds
         self._poll = poll_seconds
-        self._consistent_seconds = consistent_seconds
         self._url = settings.url.get_secret_value()
         most_receives = most_receives_of(settings.max_attempts)
-        self._wire = Wire(sqs_address(self._url), poll_seconds=poll_seconds, most_receives=most_receives)
+        self._wire = Wire(sqs_address(self._url), worker=worker, poll_seconds=poll_seconds, most_receives=most_receives)
         self._letters = Letters(self._wire, most_receives)
         self._empty_since: dict[str, float] = {}
 
@@ -119,7 +115,7 @@ class SqsQueues:
             self._empty_since.pop(queue, None)
             return None
         since = self._empty_since.setdefault(queue, now)
-        return frozenset() if now - since >= self._consistent_seconds else None
+        return frozenset() if now - since >= self._settings.counts_late_seconds else None
 
     async def dead_letters(self, queue: str, *, limit: int = 100, after: str | None = None) -> list[DeadLetter]:
         if after and not LETTER_ID.fullmatch(after):

@@ -32,16 +32,18 @@ Errors = (BotoCoreError, ClientError)
 """All that a call of the client raises."""
 
 
-def connect(address: SqsAddress, *, connections: int, poll_seconds: int = 0) -> Any:
+def connect(address: SqsAddress, *, connections: int, poll_seconds: int = 0, worker: str = "") -> Any:
     """A client that many threads may share. It connects when it is first asked. Raises `InvalidSettings`.
 
     Credentials come by botocore's chain: environment, profiles, web identity, the container's and the machine's role.
+    Each request names the `worker` it comes from, for the logs of who runs the queues.
     """
     config = Config(
         connect_timeout=ANSWER_SECONDS,
         read_timeout=poll_seconds + ANSWER_SECONDS,
         retries={"mode": "standard", "total_max_attempts": 1 if poll_seconds else 2},
         max_pool_connections=connections,
+        user_agent_extra=f"penstock/{worker}" if worker else "penstock",
     )
     session: Any = botocore.session.Session()
     try:

@@ -49,13 +49,19 @@ class Wire:
     """All requests of one process to SQS. Each raises `ServiceUnavailable`."""
 
     def __init__(
-        self, address: SqsAddress, *, poll_seconds: int, most_receives: int, makes_queues: bool = True
+        self,
+        address: SqsAddress,
+        *,
+        poll_seconds: int,
+        most_receives: int,
+        makes_queues: bool = True,
+        worker: str = "",
     ) -> None:
         self._address = address
         self._makes_queues = makes_queues
         self._most_receives = most_receives
-        self._client = connect(address, connections=THREADS)
-        self._poller = connect(address, connections=THREADS, poll_seconds=poll_seconds)
+        self._client = connect(address, connections=THREADS, worker=worker)
+        self._poller = connect(address, connections=THREADS, poll_seconds=poll_seconds, worker=worker)
         """It waits longer for an answer, and does not ask twice: what the first answer brought would be hidden."""
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="sqs")
         self._urls: dict[str, str] = {}
