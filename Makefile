@@ -74,8 +74,9 @@ fuzz: .venv/installed  ## read thousands of damaged files of every format (ROUND
 MINUTES ?= 30
 FILES ?= 1000
 FAULTS ?= 500
-chaos: .venv/installed  ## break a running Penstock FAULTS times and count what is lost: docs/reliability.md (50 minutes)
-	PYTHONPATH=tests $(BIN)/python -m chaos --minutes $(MINUTES) --files $(FILES) --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
+BROKER ?= redis
+chaos: .venv/installed  ## break a running Penstock FAULTS times and count what is lost, on BROKER redis or sqs: docs/reliability.md (50 minutes)
+	PYTHONPATH=tests $(BIN)/python -m chaos --broker $(BROKER) --minutes $(MINUTES) --files $(FILES) --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
 
 readers: .venv/installed programs-to-compare  ## our readers beside others on the test corpora: docs/readers.md
 	PYTHONPATH=benchmarks $(BIN)/python -m fidelity.compare

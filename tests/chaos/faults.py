@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import threading
 import time
@@ -12,27 +11,25 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
 
 import psutil
 from real_servers import wait_until
-from redis.exceptions import ResponseError
 
+from chaos.broker import Broker, Held, ServerFault
 from chaos.client import Client
 from chaos.ledger import Ledger
 from chaos.site import SERVICES, Site
 from chaos.takeover import Takeovers
 from penstock.failpoints import FAIL_POINTS
-from penstock.models import QUEUES
-from penstock.queues.redis_leases import GROUP
+from penstock.pipeline.claim import EXTEND_SECONDS
 
 HOUR = 3600.0
 SUPPLY_SECONDS = 15.0
-MOST_AGAIN = 200
-"""Messages of a queue that come again at once: what is doubled every second fills any queue."""
+BUSY_SECONDS = 10.0
+"""How long a Worker is looked for that holds messages."""
 
 
 @dataclass
@@ -67,7 +64,7 @@ class Scene:
         """One of these that holds messages, or, where none comes to hold any, just one."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            busy = [name for name in workers if self.takeovers.held_by(self.site.pid(name)).left]
+            busy = [name for name in workers if self.takeovers.held_by(self.site.pid(name)).count]
             if busy:
                 return self.chance.choice(busy)
             time.sleep(0.02)
@@ -77,14 +74,19 @@ class Scene:
         """Until all Workers of the role take messages: where none is left, nobody can take over."""
 
         def working() -> bool:
-            # Redis knows a consumer only from its first message on; its heartbeat begins with the reading.
+            # A broker knows a consumer only from its first message on; its heartbeat begins with the reading.
             try:
-                beating = {child.ppid() for child in self.site.children("penstock.queues.redis_heartbeat")}
+                beating = {child.ppid() for child in self.site.children(self.site.broker.heartbeat)}
             except psutil.NoSuchProcess:  # it ended a moment ago
                 return False
             return all(self.site.pid(part) in beating for part in self.workers(role))
 
         wait_until(working, seconds=seconds, what=f"every {role} to take messages")
+
+    def lose_messages(self) -> bool:
+        """All that are on the queues."""
+        self.takeovers.forget()
+        return self.site.broker.empty()
 
     def workers(self, role: str) -> list[str]:
         return [name for name in self.site.workers if name.startswith(role)]
@@ -120,20 +122,64 @@ def kill_api(scene: Scene) -> bool:
 def kill_worker(role: str) -> Callable[[Scene], bool]:
     def inject(scene: Scene) -> bool:
         scene.await_substitutes(role)
-        return hit_worker(scene, scene.busy_worker(scene.workers(role)), f"kill -9 of an {role.capitalize()}")
+        return hit_worker(scene, scene.workers(role), f"kill -9 of an {role.capitalize()}")
 
     return inject
 
 
-def hit_worker(scene: Scene, part: str, fault: str) -> bool:
-    pid = scene.site.pid(part)
-    held = scene.takeovers.held_by(pid)
+def hit_worker(scene: Scene, parts: Sequence[str], fault: str, *, seconds: float = BUSY_SECONDS) -> bool:
+    """Kill one of these, if possible one that holds messages."""
     with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-        scene.takeovers.watch(fault, held)
-        scene.site.await_restart(part, pid)
+        stopped = stop_busy(scene, parts, seconds)
+        os.kill(stopped.pid, signal.SIGKILL)
+        scene.takeovers.watch(fault, stopped.held)
+        scene.site.await_restart(stopped.part, stopped.pid)
         return True
     return False
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A Worker under SIGSTOP."""
+
+    part: str
+    pid: int
+    held: Held
+
+
+def stop_busy(scene: Scene, parts: Sequence[str], seconds: float = BUSY_SECONDS) -> Stopped:
+    """One of these under SIGSTOP that holds messages or, where none comes to hold any, just one.
+
+    It is stopped first and looked at then: what one holds that goes on may be done a moment later. Raises
+    `ProcessLookupError` where it ended meanwhile.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        await_messages(scene, max(0.0, deadline - time.monotonic()))
+        for part in scene.chance.sample(parts, len(parts)):
+            pid = scene.site.pid(part)
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                held = scene.takeovers.held_by(pid)
+                is_late = time.monotonic() > deadline
+            except BaseException:
+                os.kill(pid, signal.SIGCONT)
+                raise
+            if held.count or is_late:
+                return Stopped(part, pid, held)
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(0.02)  # for who was stopped to come on
+
+
+def await_messages(scene: Scene, seconds: float = 5.0) -> None:
+    """Where all is done, Files are read again."""
+    if scene.site.broker.messages():
+        return
+    for _, file_id in scene.ledger.alive()[-3:]:
+        scene.client.reingest(file_id)
+    deadline = time.monotonic() + seconds
+    while not scene.site.broker.messages() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def kill_child(module: str) -> Callable[[Scene], bool]:
@@ -145,6 +191,22 @@ def kill_child(module: str) -> Callable[[Scene], bool]:
         return False
 
     return inject
+
+
+def kill_heartbeat(scene: Scene) -> bool:
+    return kill_child(scene.site.broker.heartbeat)(scene)
+
+
+def stop_heartbeat(scene: Scene) -> bool:
+    """SIGSTOP for longer than the lease: its Worker goes on, and others are handed what that works on."""
+    children = scene.site.children(scene.site.broker.heartbeat)
+    for child in scene.chance.sample(children, len(children)):
+        with suppress(psutil.NoSuchProcess):
+            child.suspend()
+            time.sleep(scene.site.plan.lease_seconds + scene.chance.uniform(1, 2))
+            child.resume()
+            return True
+    return False
 
 
 def kill_supervisor(scene: Scene) -> bool:
@@ -165,7 +227,7 @@ def reach_fail_point(scene: Scene) -> bool:
     asked = scene.site.fail_points / name
     asked.touch()
     with supply(scene, name) as supplied:
-        deadline = time.monotonic() + SLOW_POINTS.get(name, SUPPLY_SECONDS)
+        deadline = time.monotonic() + _patience(scene.site, name)
         while asked.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         supplied.set()
@@ -177,6 +239,12 @@ def reach_fail_point(scene: Scene) -> bool:
         scene.points_to_skip.add(name)
     scene.site.await_ready()
     return True
+
+
+def _patience(site: Site, point: str) -> float:
+    if point == "recover.files_wait_again":
+        return max(SUPPLY_SECONDS, 3 * site.broker.recovery_seconds)
+    return SLOW_POINTS.get(point, SUPPLY_SECONDS)
 
 
 @contextmanager
@@ -239,14 +307,15 @@ def _write_by_url(scene: Scene) -> None:
 
 def _upload_slowly(scene: Scene) -> None:
     """For so long that the object's reservation has to be extended."""
-    file_id = scene.client.hand_in(f"slow-{scene.chance.random()}.txt", bytes(70 * 4096), uuid4(), pause=1.0)
+    pieces = int(EXTEND_SECONDS) + 10
+    file_id = scene.client.hand_in(f"slow-{scene.chance.random()}.txt", bytes(pieces * 4096), uuid4(), pause=1.0)
     scene.client.delete(file_id)
 
 
 def _lose_messages(scene: Scene) -> None:
     _read_often(scene)
-    flush(scene)
-    time.sleep(6)  # what was lost is looked for every five seconds
+    scene.lose_messages()
+    time.sleep(scene.site.broker.recovery_seconds)
 
 
 def _stop_in_work(scene: Scene) -> None:
@@ -304,14 +373,11 @@ def stop_and_continue(scene: Scene) -> bool:
     role = scene.next_of(("ingester", "embedder"))
     with scene.only_one[role]:
         scene.await_substitutes(role)
-        part = scene.busy_worker(scene.workers(role))
-        pid = scene.site.pid(part)
-        held = scene.takeovers.held_by(pid)
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
-            scene.takeovers.watch("SIGSTOP for longer than the lease, then SIGCONT", held)
+            stopped = stop_busy(scene, scene.workers(role))
+            scene.takeovers.watch("SIGSTOP for longer than the lease, then SIGCONT", stopped.held)
             time.sleep(scene.site.plan.lease_seconds + scene.chance.uniform(1, 3))
-            os.kill(pid, signal.SIGCONT)
+            os.kill(stopped.pid, signal.SIGCONT)
             return True
     return False
 
@@ -347,47 +413,18 @@ def restart_postgres(scene: Scene) -> bool:
     return True
 
 
-def kill_redis(scene: Scene) -> bool:
-    scene.site.redis.kill()
-    scene.outage()
-    scene.site.redis.start()
-    return True
+def happens(fault: ServerFault) -> Callable[[Scene], bool]:
+    """It happens to the broker."""
 
+    def inject(scene: Scene) -> bool:
+        if fault.loses:
+            scene.takeovers.forget()
+        struck = fault.inject(scene.chance, scene.outage)
+        if fault.loses:
+            scene.takeovers.forget()  # what was seen to be held between the two
+        return struck
 
-def flush(scene: Scene) -> bool:
-    scene.takeovers.forget()
-    with scene.site.redis_client() as client:
-        return bool(client.flushall())
-
-
-def _append_only_file(site: Site) -> Path:
-    return site.servers / "redis" / "appendonly.aof"
-
-
-def restart_redis_empty(scene: Scene) -> bool:
-    scene.takeovers.forget()
-    scene.site.redis.kill()
-    _append_only_file(scene.site).unlink(missing_ok=True)
-    scene.site.redis.start()
-    return True
-
-
-def restart_redis_from_an_old_copy(scene: Scene) -> bool:
-    """What was published since is lost, and what was done since comes back."""
-    file = _append_only_file(scene.site)
-    copy = file.with_suffix(".copy")
-    with scene.site.redis_client() as client:
-        client.config_set("appendfsync", "always")
-        client.set("chaos", "an entry that makes the file whole up to here")
-        client.delete("chaos")
-        shutil.copy(file, copy)
-        client.config_set("appendfsync", "everysec")
-    time.sleep(scene.chance.uniform(0.5, 3))  # work goes on
-    scene.takeovers.forget()
-    scene.site.redis.kill()
-    copy.replace(file)
-    scene.site.redis.start()
-    return True
+    return inject
 
 
 # The network
@@ -414,45 +451,13 @@ def network(service: str, kind: str) -> Callable[[Scene], bool]:
 
 def publish_again_shuffled(scene: Scene) -> bool:
     """Every message that is on a queue once more, in random order."""
-    with scene.site.redis_client() as client:
-        return sum(_publish_again(scene, client, queue) for queue in QUEUES) > 0
-
-
-def _publish_again(scene: Scene, client: Any, queue: str) -> int:
-    entries = client.xrange(queue, count=MOST_AGAIN)
-    for _, fields in scene.chance.sample(entries, len(entries)):
-        client.xadd(queue, fields)
-    return len(entries)
+    await_messages(scene)
+    return scene.site.broker.publish_again(scene.chance) > 0
 
 
 def give_to_two(scene: Scene) -> bool:
-    """The same message twice in one transaction: two workers that wait for one get it at the same moment."""
-    given = False
-    with scene.site.redis_client() as client:
-        for queue in QUEUES:
-            for _, fields in client.xrange(queue, count=1):
-                with client.pipeline(transaction=True) as commands:
-                    commands.xadd(queue, fields)
-                    commands.xadd(queue, fields)
-                    commands.execute()
-                given = True
-            given = _hand_to_another(client, queue) or given
-    return given
-
-
-def _hand_to_another(client: Any, queue: str) -> bool:
-    """A message in one worker's hands now counts as another's, who knows nothing of it."""
-    try:
-        pending = client.xpending_range(queue, GROUP, "-", "+", 1)
-        others = [consumer["name"] for consumer in client.xinfo_consumers(queue, GROUP)]
-    except ResponseError:  # Redis has just come back empty: there is no group yet
-        return False
-    for entry in pending:
-        for other in others:
-            if other != entry["consumer"] and b"-" in other:
-                client.xclaim(queue, GROUP, other, 0, [entry["message_id"]])
-                return True
-    return False
+    await_messages(scene)
+    return scene.site.broker.give_to_two()
 
 
 # Disk, clocks, requests
@@ -472,7 +477,7 @@ def fill_the_disk(scene: Scene) -> bool:
 
 
 def jump_clock(scene: Scene) -> bool:
-    """The clock of the installation, of PostgreSQL's machine or of Redis's is set, and set right again.
+    """The clock of the installation or of a server's machine is set, and set right again.
 
     Half of the times a Worker is killed before it is set right.
     """
@@ -480,7 +485,7 @@ def jump_clock(scene: Scene) -> bool:
     clock.set(scene.chance.choice((-HOUR, -60.0, -5.0, 5.0, 60.0, HOUR)))
     scene.outage()
     if scene.chance.random() < 0.5:
-        hit_worker(scene, scene.busy_worker(scene.site.workers, seconds=0.5), "clock jumps")
+        hit_worker(scene, scene.site.workers, "clock jumps", seconds=0.5)
     clock.set(0)
     return True
 
@@ -523,14 +528,28 @@ def _has_clocks(site: Site) -> bool:
     return bool(site.clocks)
 
 
-FAULTS: tuple[Fault, ...] = (
+def faults_of(broker: Broker) -> tuple[Fault, ...]:
+    """All faults, in the order of the table: those of every broker, and this one's own."""
+    return (
+        *PROCESSES,
+        *(Fault(fault.name, happens(fault), weight=fault.weight) for fault in broker.faults),
+        Fault("PostgreSQL restarted", restart_postgres),
+        *(
+            Fault(f"network {kind} before {label}", network(service, kind), weight=0.5)
+            for service, label in zip(SERVICES, ("PostgreSQL", broker.name, "the object store"), strict=True)
+            for kind in ("cut", "stalled", "slow")
+        ),
+        *OTHERS,
+    )
+
+
+PROCESSES = (
     Fault("kill -9 of the API", kill_api, weight=2),
     Fault("kill -9 of an Ingester", kill_worker("ingester"), weight=3),
     Fault("kill -9 of an Embedder", kill_worker("embedder"), weight=3),
     Fault("kill -9 of a parser child", kill_child("penstock.parsing.child"), weight=3),
-    Fault("kill -9 of a heartbeat child", kill_child("penstock.queues.redis_heartbeat"), weight=2),
+    Fault("kill -9 of a heartbeat child", kill_heartbeat, weight=2),
     Fault("kill -9 of PostgreSQL", kill_postgres, weight=2),
-    Fault("kill -9 of Redis", kill_redis, weight=2),
     Fault("kill -9 of the supervisor", kill_supervisor),
     Fault(
         "kill -9 at a fail point",
@@ -540,15 +559,9 @@ FAULTS: tuple[Fault, ...] = (
         needs="fail points in the steps",
     ),
     Fault("SIGSTOP for longer than the lease, then SIGCONT", stop_and_continue, at_once=2),
-    Fault("FLUSHALL", flush, weight=2),
-    Fault("Redis restarted empty", restart_redis_empty),
-    Fault("Redis restarted from an old copy", restart_redis_from_an_old_copy),
-    Fault("PostgreSQL restarted", restart_postgres),
-    *(
-        Fault(f"network {kind} before {label}", network(service, kind), weight=0.5)
-        for service, label in zip(SERVICES, ("PostgreSQL", "Redis", "the object store"), strict=True)
-        for kind in ("cut", "stalled", "slow")
-    ),
+    Fault("SIGSTOP of a heartbeat child for longer than the lease", stop_heartbeat, at_once=2),
+)
+OTHERS = (
     Fault("every message twice, in random order", publish_again_shuffled, weight=2),
     Fault("one message to two Workers at the same moment", give_to_two, weight=2),
     Fault(

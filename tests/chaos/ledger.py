@@ -115,7 +115,7 @@ def await_stillness(site: Site, *, still_seconds: float = STILL_SECONDS) -> floa
     began = changed = time.monotonic()
     before: object = None
     while time.monotonic() - changed < still_seconds:
-        (rows,), messages = site.rows(MOVING), site.messages()
+        (rows,), messages = site.rows(MOVING), site.broker.messages()
         if rows["unfinished"] == 0 and messages == 0:
             break
         if (rows, messages) != before:

@@ -16,7 +16,6 @@ from chaos.corpus import CORPORA, ENGLISH, MOST_CHUNKS, Document, made
 from chaos.ledger import await_stillness
 from chaos.report import Section
 from chaos.site import Plan, Site
-from penstock.models import QUEUES
 
 HANDS = 4
 PACE = 0.8
@@ -35,8 +34,7 @@ def flush_in_the_middle(root: Path, plan: Plan, *, files: int = 1000) -> Section
         driving = threading.Thread(target=_hand_in, args=(site, documents, batch))
         driving.start()
         flushed_at = _when_settled(site, files // 2)
-        with site.redis_client() as client:
-            client.flushall()
+        site.broker.empty()
         flushed = time.monotonic()
         driving.join()
         await_stillness(site)
@@ -107,7 +105,7 @@ def _seconds_until_done(
 
 
 def newcomer_beside_bulk(root: Path, plan: Plan, *, bulk: int = 10_000) -> Section:
-    """A bulk batch, then a single file of another: seconds until it is found, and the most messages in Redis."""
+    """A bulk batch, then a single file of another: seconds until it is found, and the most messages on the queues."""
     chance = random.Random(bulk)
     documents = [made(number, chance, words=ENGLISH, most_words=150) for number in range(bulk)]
     with Site(root, plan).open() as site:
@@ -127,7 +125,7 @@ def newcomer_beside_bulk(root: Path, plan: Plan, *, bulk: int = 10_000) -> Secti
     told = (
         f"{bulk:,} files handed in as one batch, and a single file of somebody else after a half, three quarters and "
         f"all of them: found by search {shown} s after it was handed in, with {unfinished:,} files of the batch "
-        f"unfinished at the end. Never more than {most:,} messages in Redis."
+        f"unfinished at the end. Never more than {most:,} messages in {site.broker.name}."
     )
     return Section("A bulk load and a newcomer", told, "" if max(waits) < NEWCOMER_SECONDS else told)
 
@@ -150,9 +148,8 @@ class _Highest:
         self._thread.start()
 
     def _look(self) -> None:
-        with self._site.redis_client() as client:
-            while not self._stop.wait(0.1):
-                self._most = max(self._most, sum(client.xlen(queue) for queue in QUEUES))
+        while not self._stop.wait(0.1):
+            self._most = max(self._most, self._site.broker.messages())
 
     def stop(self) -> int:
         self._stop.set()

@@ -1,4 +1,4 @@
-"""docs/reliability.md: what a run has shown, and how to repeat it."""
+"""docs/reliability.md, and a page for each other broker: what a run has shown, and how to repeat it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.run import Phase, Result
+from chaos.sqs_broker import SqsBroker
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = {"redis": DOCS / "reliability.md", "sqs": DOCS / "reliability-sqs.md"}
 
-HEAD = """# Reliability: what was broken, and what became of the files
+HEAD = """# Reliability{where}: what was broken, and what became of the files
 
 Written by `make chaos` (`tests/chaos`), which runs a whole Penstock as `penstock up` does, with {ingesters} Ingesters
-and {embedders} Embedders and the default model, on a PostgreSQL, a Redis and an S3 of its own, each behind a TCP proxy.
+and {embedders} Embedders and the default model, on a PostgreSQL, {broker} and an S3 of its own, each behind a TCP
+proxy.
 A stubborn client hands files in over HTTP while processes are killed, servers lose their data and the network fails; a
 fault comes when there is work in hand, and the next one a moment after it is over.
 
@@ -24,8 +27,8 @@ The same Penstock reads the same files with nothing in its way, and the rows are
 `failed` with the code that it has without faults; every Chunk the same in text, place, pages, headings, metadata and
 context; every vector the same, within {close} in cosine distance (a bf16 sum depends a little on its batch).
 
-`make chaos SEED={seed} FILES={files} FAULTS={faults} MINUTES={minutes:g}` repeats the run: the files, the faults and
-their order follow from the seed; what exactly a fault hits depends on the machine.
+`make chaos {which}SEED={seed} FILES={files} FAULTS={faults} MINUTES={minutes:g}` repeats the run:
+the files, the faults and their order follow from the seed; what exactly a fault hits depends on the machine.
 
 | | |
 |---|---|
@@ -54,15 +57,25 @@ NOTES = """
 
 - **Fail points** (`src/penstock/failpoints.py`) stand behind every durable operation of the steps; a test reads the
   code and finds one that is missing. Each is reached in turn, and kills the process that reaches it.
-- **Clock jumps**: PostgreSQL, Redis and the installation run with a small library preloaded (`tests/chaos/clock.c`)
-  that shifts the wall clock, by 5 seconds to an hour, forwards or backwards, for one of the three at a time. The
+- **Clock jumps**: {clocked} and the installation run with a small library preloaded (`tests/chaos/clock.c`)
+  that shifts the wall clock, by 5 seconds to an hour, forwards or backwards, for one of them at a time. The
   monotonic clock is left alone, as it is by a clock that is set. Parser children have an environment of their own and
   no such library.
 - **Disk full**: the installation's temporary folder, a file system of {temporary} MiB, is filled to the last byte.
-- **Redis from an old copy**: its append-only file is copied, work goes on, Redis is killed and starts with the copy.
+{own}
 - **Network**: *cut* resets all connections and refuses new ones; *stalled* forwards nothing and says nothing; *slow*
   holds back each piece by 50 to 300 ms. Each lasts up to {outage:g} s.
 """
+
+
+OF_REDIS = """\
+- **Redis from an old copy**: its append-only file is copied, work goes on, Redis is killed and starts with the copy."""
+OF_SQS = """\
+- **SQS** is an emulator, moto's, over HTTP: AWS was not at hand. It counts exactly, so that Workers were told to
+  believe its counts after {late:g} s (`PENSTOCK_QUEUE_COUNTS_LATE_SECONDS`) instead of a minute, and keeps everything
+  in memory: restarted it is empty. *Deleted and made again*: half of the times by hand, without what Penstock sets,
+  else by a Worker that misses them.
+- **Not injected on SQS**: {left_out}."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +96,25 @@ class Asked:
     minutes: float
 
 
-def write(result: Result, asked: Asked, sections: Sequence[Section], page: Path = PAGE) -> None:
-    """The whole page."""
+def write(result: Result, asked: Asked, sections: Sequence[Section]) -> None:
+    """The whole page of the broker that the run was on."""
     parts = [_head(result, asked), "## The table\n", _table(result.phases), EXPLANATION]
     if result.problems:
         parts += ["## What went wrong\n", *(f"- {problem}" for problem in result.problems), ""]
-    parts.append(NOTES.format(temporary=result.plan.temporary_mib, outage=result.outage_seconds))
+    parts.append(_notes(result))
     parts += [f"## {section.title}\n\n{section.text}\n" for section in sections]
-    page.write_text("\n".join(parts))
+    PAGES[result.plan.broker].write_text("\n".join(parts))
+
+
+def _notes(result: Result) -> str:
+    is_redis = result.plan.broker == "redis"
+    left_out = "; ".join(f"{fault} ({why})" for fault, why in SqsBroker.left_out.items())
+    return NOTES.format(
+        temporary=result.plan.temporary_mib,
+        outage=result.outage_seconds,
+        clocked="PostgreSQL, Redis" if is_redis else "PostgreSQL",
+        own=OF_REDIS if is_redis else OF_SQS.format(late=result.plan.counts_late_seconds, left_out=left_out),
+    )
 
 
 def _head(result: Result, asked: Asked) -> str:
@@ -98,7 +122,11 @@ def _head(result: Result, asked: Asked) -> str:
     sums = [sum(getattr(found, kind) for found in findings) for kind in ("lost", "stuck", "duplicated", "different")]
     slowest = max((phase.slowest_takeover or 0.0 for phase in result.phases), default=0.0)
     left = (result.orphans, result.processes_left, result.temporary_left)
+    is_redis = result.plan.broker == "redis"
     return HEAD.format(
+        where="" if is_redis else " on SQS",
+        broker="a Redis" if is_redis else "an SQS",
+        which="" if is_redis else f"BROKER={result.plan.broker} ",
         ingesters=result.plan.ingesters,
         embedders=result.plan.embedders,
         close="0.001",
@@ -139,7 +167,7 @@ def _duration(seconds: float) -> str:
 
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    said = subprocess.run(command, cwd=PAGE.parent, capture_output=True, text=True, check=False)
+    said = subprocess.run(command, cwd=DOCS, capture_output=True, text=True, check=False)
     return said.stdout.strip() or "unknown"
 
 

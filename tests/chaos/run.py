@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 
 from chaos.client import Client
 from chaos.corpus import Document
-from chaos.faults import FAULTS, SLOW_POINTS, Fault, Scene
+from chaos.faults import SLOW_POINTS, Fault, Scene, faults_of
 from chaos.ledger import Findings, Ledger, Outcome, await_stillness, check, orphans, outcomes, unclaimed
 from chaos.site import Plan, Site
 from chaos.takeover import Takeovers
@@ -92,7 +92,8 @@ class Order:
     minutes: float = 0.0
     """At least so long: the last phase goes on until they are over."""
     outage_seconds: float = 3.0
-    kinds: Sequence[Fault] = FAULTS
+    kinds: Collection[str] = ()
+    """Names of the faults; none: all that the broker has."""
     one_phase: bool = False
     """All kinds in one phase, each at least once: the short version."""
 
@@ -171,14 +172,18 @@ def _all_phases(order: Order, site: Site, reference: Mapping[str, Outcome], say:
     finally:
         takeovers.close()
         client.close()
-    skipped = [fault for fault in order.kinds if not fault.possible(site)]
+    skipped = [fault for fault in _kinds(order, site) if not fault.possible(site)]
     phases += [Phase(fault.name, skipped=f"needs {fault.needs}") for fault in skipped]
     return phases, scene
 
 
+def _kinds(order: Order, site: Site) -> list[Fault]:
+    return [fault for fault in faults_of(site.broker) if not order.kinds or fault.name in order.kinds]
+
+
 def _shares(order: Order, site: Site) -> list[tuple[str, list[Fault], Sequence[Document], int]]:
     """Name, kinds of fault, files and number of faults of each phase. The last one has a quarter of the files."""
-    kinds = [fault for fault in order.kinds if fault.possible(site)]
+    kinds = [fault for fault in _kinds(order, site) if fault.possible(site)]
     if order.one_phase:
         return [(EVERYTHING, kinds, order.documents, max(order.faults, len(kinds)))]
     total = sum(fault.weight for fault in kinds) * 4 / 3
@@ -290,13 +295,13 @@ def _inject(kinds: list[Fault], scene: Scene, tempo: _Tempo) -> Counter[str]:
 def _await_work(site: Site, seconds: float = 1.5) -> None:
     """A fault while nobody works proves little."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and site.messages() == 0:
+    while time.monotonic() < deadline and site.broker.messages() == 0:
         time.sleep(0.02)
 
 
 def _judge(phase: Phase, documents: Sequence[Document], scene: Scene, reference: Mapping[str, Outcome]) -> None:
     phase.findings = check(scene.site, scene.ledger, [document.name for document in documents], reference)
-    if messages := scene.site.messages():
+    if messages := scene.site.broker.messages():
         phase.findings.add("stuck", f"{messages} messages are left on the queues")
     if scene.takeovers.unfinished:
         phase.findings.add("stuck", f"{scene.takeovers.unfinished} Workers' messages were taken over by nobody")

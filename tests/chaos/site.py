@@ -1,7 +1,7 @@
 """A whole Penstock on servers of its own behind proxies: what the fault suite breaks.
 
 ROOT/
-├── servers/      PostgreSQL, Redis and their logs; what S3 prints
+├── servers/      PostgreSQL, the broker and their logs; what S3 prints
 ├── data/         the data folder of `penstock up`: logs and state only
 ├── tmp/          TMPDIR of the installation: a small file system of its own where mounting is permitted
 ├── fail-points/  a file here kills the first process that reaches the point of its name
@@ -21,23 +21,24 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import httpx
 import obstore
 import psutil
 import psycopg
-import redis
 from obstore.store import S3Store
 from psycopg.rows import dict_row
-from real_servers import RunningServer, command_of, free_port, postgres_in, redis_in, wait_until
+from real_servers import RunningServer, command_of, free_port, postgres_in, wait_until
 from tcp_proxy import TcpProxy
 
+from chaos.broker import Broker
 from chaos.clock import Clock, Clocks
+from chaos.redis_broker import RedisBroker
+from chaos.sqs_broker import SqsBroker
 from penstock.failpoints import VARIABLE as FAIL_POINTS_VARIABLE
 from penstock.local.program import Program
-from penstock.models import QUEUES
 
 PENSTOCK = (sys.executable, "-m", "penstock")
 TEMPORARY_MIB = 400
@@ -45,6 +46,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "A
 BUCKET = "files"
 SERVICES = ("database", "queue", "store")
 Row = dict[str, Any]
+BrokerName = Literal["redis", "sqs"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +60,9 @@ class Plan:
     ingesters: int = 2
     embedders: int = 2
     temporary_mib: int = TEMPORARY_MIB
+    broker: BrokerName = "redis"
+    counts_late_seconds: float = 10.0
+    """Of SQS only. The emulator counts exactly; AWS' default is a minute."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -79,13 +84,20 @@ class Site:
         for folder in (self.servers, self.data, self.temporary, self.fail_points):
             folder.mkdir(parents=True, exist_ok=True)
         clocks = Clocks(root / "clocks")
-        self.clocks = {name: clock for name in ("installation", "database", "queue") if (clock := clocks.make(name))}
+        self.broker = self._broker()
+        clocked = ("installation", "database", *(["queue"] if self.broker.has_clock else []))
+        self.clocks = {name: clock for name in clocked if (clock := clocks.make(name))}
         self.postgres = with_clock(postgres_in(self.servers), self.clocks.get("database"))
-        self.redis = with_clock(redis_in(self.servers), self.clocks.get("queue"))
+        with_clock(self.broker.server, self.clocks.get("queue"))
         self.s3 = s3_in(self.servers)
         self.proxies: dict[str, TcpProxy] = {}
         self.port = free_port()
         self.is_small_disk = _mount(self.temporary, plan.temporary_mib)
+
+    def _broker(self) -> Broker:
+        if self.plan.broker == "redis":
+            return RedisBroker(self.servers)
+        return SqsBroker(self.servers, counts_late_seconds=self.plan.counts_late_seconds)
 
     @property
     def servers(self) -> Path:
@@ -111,10 +123,10 @@ class Site:
     def environment(self) -> dict[str, str]:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
         clock = self.clocks["installation"].environment if self.clocks else {}
-        return ours | CREDENTIALS | clock | self.plan.environment | {
+        return ours | CREDENTIALS | clock | self.plan.environment | self.broker.environment | {
             "PENSTOCK_DATA": str(self.data),
             "PENSTOCK_DATABASE_URL": f"postgresql://postgres@127.0.0.1:{self.proxies['database'].port}/penstock",
-            "PENSTOCK_QUEUE_URL": f"redis://127.0.0.1:{self.proxies['queue'].port}/0",
+            "PENSTOCK_QUEUE_URL": self.broker.url(self.proxies["queue"].port),
             "PENSTOCK_OBJECT_STORE_URL": f"s3://{BUCKET}",
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.proxies['store'].port}",
             "AWS_ALLOW_HTTP": "true",
@@ -126,12 +138,12 @@ class Site:
     def open(self) -> Generator[Site]:
         """Everything runs while the block does."""
         try:
-            for server in (self.postgres, self.redis, self.s3):
+            for server in (self.postgres, self.broker.server, self.s3):
                 server.start()
             httpx.put(f"{self.s3.url}/{BUCKET}", trust_env=False).raise_for_status()
             self.proxies = {
                 "database": TcpProxy(_postgres_socket(self.postgres.url)),
-                "queue": TcpProxy(Path(unquote(urlsplit(self.redis.url).path))),
+                "queue": TcpProxy(self.broker.target),
                 "store": TcpProxy(("127.0.0.1", urlsplit(self.s3.url).port or 0)),
             }
             self.up()
@@ -170,7 +182,7 @@ class Site:
         for process in self.processes_left():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        for server in (self.postgres, self.redis, self.s3):
+        for server in (self.postgres, self.broker.server, self.s3):
             server.stop()
         for proxy in self.proxies.values():
             proxy.close()
@@ -231,14 +243,6 @@ class Site:
     def rows(self, query: str, *parameters: object) -> list[Row]:
         with psycopg.Connection[Row].connect(self.postgres.url, autocommit=True, row_factory=dict_row) as connection:
             return connection.execute(query.encode(), parameters).fetchall()
-
-    def redis_client(self) -> Any:
-        return redis.Redis.from_url(self.redis.url)  # pyright: ignore[reportUnknownMemberType]  # **kwargs
-
-    def messages(self) -> int:
-        """On both queues: waiting, in work, and put off."""
-        with self.redis_client() as client:
-            return sum(client.xlen(queue) for queue in QUEUES)
 
     def objects(self) -> set[str]:
         store = S3Store(

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-import redis
-
+from chaos.broker import Held
 from chaos.site import Site
-from penstock.models import QUEUES
-from penstock.queues.redis_leases import GROUP, RETURNED
 
 LOOK_SECONDS = 0.1
 GIVE_UP_SECONDS = 90.0
@@ -23,9 +19,7 @@ class Watch:
 
     fault: str
     began: float
-    left: dict[str, set[str]]
-    """By queue, the ids that nobody else has yet."""
-    consumers: set[str] = field(default_factory=set[str])
+    held: Held
 
 
 class Takeovers:
@@ -46,28 +40,19 @@ class Takeovers:
         self._stop.set()
         self._thread.join()
 
-    def held_by(self, pid: int) -> Watch:
+    def held_by(self, pid: int) -> Held:
         """What the worker with this process number holds now. Give it to `watch` when the worker was hit."""
-        watch = Watch("", 0.0, {})
-        with self._site.redis_client() as client:
-            for queue in QUEUES:
-                for consumer in _consumers(client, queue):
-                    if f"-{pid}-" in consumer:
-                        watch.consumers.add(consumer)
-                        watch.left[queue] = _pending_of(client, queue, consumer)
-        watch.left = {queue: ids for queue, ids in watch.left.items() if ids}
-        return watch
+        return self._site.broker.held_by(pid)
 
-    def watch(self, fault: str, held: Watch) -> None:
+    def watch(self, fault: str, held: Held) -> None:
         """The worker that held these was hit now."""
-        if held.left:
-            held.fault, held.began = fault, time.monotonic()
+        if held.count:
             with self._lock:
-                self.messages[fault] = self.messages.get(fault, 0) + sum(map(len, held.left.values()))
-                self._watches.append(held)
+                self.messages[fault] = self.messages.get(fault, 0) + held.count
+                self._watches.append(Watch(fault, time.monotonic(), held))
 
     def forget(self) -> None:
-        """Redis lost the messages: nobody can take them over now."""
+        """The broker lost the messages: nobody can take them over now."""
         with self._lock:
             self._watches.clear()
 
@@ -83,32 +68,14 @@ class Takeovers:
             for watch in watches:
                 try:
                     self._look_at(watch)
-                except redis.RedisError:
+                except self._site.broker.away:
                     break  # it is down just now: the messages wait, and so do we
 
     def _look_at(self, watch: Watch) -> None:
-        with self._site.redis_client() as client:
-            for queue, ids in watch.left.items():
-                for message_id in list(ids):
-                    found = client.xpending_range(queue, GROUP, message_id, message_id, 1)
-                    holder = found[0]["consumer"].decode() if found else ""
-                    if holder not in watch.consumers | {RETURNED}:
-                        ids.discard(message_id)
+        self._site.broker.look_again(watch.held)
         waited = time.monotonic() - watch.began
-        if not any(watch.left.values()) or waited > GIVE_UP_SECONDS:
+        if not watch.held.count or waited > GIVE_UP_SECONDS:
             with self._lock:
                 if watch in self._watches:  # not if it was forgotten meanwhile
                     self._watches.remove(watch)
                     self.slowest[watch.fault] = max(self.slowest.get(watch.fault, 0.0), waited)
-
-
-def _consumers(client: Any, queue: str) -> list[str]:
-    try:
-        return [consumer["name"].decode() for consumer in client.xinfo_consumers(queue, GROUP)]
-    except redis.ResponseError:  # emptied a moment ago
-        return []
-
-
-def _pending_of(client: Any, queue: str, consumer: str) -> set[str]:
-    found = client.xpending_range(queue, GROUP, "-", "+", 1000, consumername=consumer)
-    return {entry["message_id"].decode() for entry in found}
