@@ -111,8 +111,9 @@ async def recorded(pipeline: Pipeline, file_id: UUID) -> list[tuple[object, ...]
     )
 
 
-async def tokens(pipeline: Pipeline, file_id: UUID) -> object:
+async def tokens(pipeline: Pipeline, file_id: UUID) -> int:
     ((counted,),) = await pipeline.values(b"select sum(token_count) from chunks where file_id = %s", file_id)
+    assert isinstance(counted, int)
     return counted
 
 
