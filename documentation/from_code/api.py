@@ -24,10 +24,9 @@ def _openapi() -> Mapping[str, Any]:
 
 def documents() -> dict[str, str]:
     """Files of the site for generators and validators, by their path in it."""
-    queue_url = load_settings({}).queue.url.get_secret_value()
     return {
         "reference/openapi.json": json.dumps(_openapi(), indent=2, ensure_ascii=False),
-        "reference/asyncapi.json": asyncapi.document(queue_url),
+        "reference/asyncapi.json": asyncapi.document(load_settings({}).queue),
     }
 
 

@@ -21,6 +21,10 @@ OTHER_VARIABLES = CLIENT_VARIABLES | {failpoints.VARIABLE}
 
 
 AUTO_LANGUAGE = "auto"
+REDIS_SCHEMES = (
+    *("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"),
+    *("redis+cluster", "rediss+cluster"),
+)
 
 
 class Group(BaseModel):
@@ -51,13 +55,18 @@ class DatabaseSettings(Group):
 class QueueSettings(Group):
     url: SecretStr = Field(
         default=SecretStr("redis://localhost:6379/0"),
-        description="redis://, rediss:// or unix://; sqs://REGION/PREFIX, with ?endpoint=URL where it is not AWS.",
+        description="redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; sqs://REGION/PREFIX?endpoint=URL.",
+    )
+    prefix: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9_-]{0,48}$",
+        description="What the names of the queues begin with, where several installations share a broker.",
     )
 
     @field_validator("url")
     @classmethod
     def _known_scheme(cls, url: SecretStr) -> SecretStr:
-        return _checked_scheme(url, ("redis", "rediss", "unix", "sqs"))
+        return _checked_scheme(url, (*REDIS_SCHEMES, "sqs"))
 
     lease_seconds: float = Field(
         default=15, ge=1, le=3600, description="A worker that is silent for so long loses its messages to another."

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from cut_off import end_as_a_killed_process_does
+from faststream.redis.subscriber.usecases import stream_subscriber
 from pydantic import SecretStr
 from queue_contract import (
     LEASE,
@@ -22,7 +22,8 @@ from queue_contract import (
     eventually_async,
     request,
 )
-from real_servers import RunningServer, installed_redis, redis_command, redis_in
+from real_servers import RunningServer, redis_command, redis_in
+from redis_servers import INSTALLED, PREFIX, SecureRedis
 from structlog.testing import capture_logs
 from tcp_proxy import TcpProxy
 
@@ -36,16 +37,16 @@ from penstock.queues.redis_leases import GROUP
 from penstock.settings import QueueSettings
 
 
-def queues_at(url: str, worker: str, *, drain_seconds: float = 5) -> RedisQueues:
-    settings = QueueSettings(url=SecretStr(url), lease_seconds=LEASE)
+def queues_at(url: str, worker: str, *, prefix: str = "", drain_seconds: float = 5) -> RedisQueues:
+    settings = QueueSettings(url=SecretStr(url), prefix=prefix, lease_seconds=LEASE)
     return RedisQueues(settings, worker=worker, drain_seconds=drain_seconds)
 
 
-async def opener(url: str) -> AsyncIterator[OpenQueues]:
+async def opener(url: str, prefix: str = "") -> AsyncIterator[OpenQueues]:
     opened: list[RedisQueues] = []
 
     async def open_one(worker: str) -> Queues:
-        queues = queues_at(url, worker)
+        queues = queues_at(url, worker, prefix=prefix)
         opened.append(queues)
         await queues.open()
         return queues
@@ -67,22 +68,77 @@ class TestEmbeddedRedis(RedisContract):
             yield open_one
 
 
-@pytest.fixture(scope="module")
-def installed_redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of another version than the embedded one."""
-    with installed_redis(tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
-@pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server installed (Debian: redis-server)")
+@INSTALLED
 class TestInstalledRedis(RedisContract):
-    """The redis-server of the distribution, of another version than the embedded one, by URL over TCP."""
+    """The distribution's, of another version than the embedded one: with TLS, a user of the least rights, a prefix."""
 
     @pytest.fixture
-    async def open_queues(self, installed_redis_url: str) -> AsyncIterator[OpenQueues]:
-        redis_command(installed_redis_url, "FLUSHALL")
-        async for open_one in opener(installed_redis_url):
+    async def open_queues(self, secure_server: SecureRedis) -> AsyncIterator[OpenQueues]:
+        redis_command(secure_server.admin, "FLUSHALL")
+        async for open_one in opener(secure_server.url, PREFIX):
             yield open_one
+
+    async def test_every_key_has_the_prefix(self, open_queues: OpenQueues, secure_server: SecureRedis) -> None:
+        queues = await open_queues("worker")
+        await queues.publish(INGEST_QUEUE, [request(n) for n in range(3)])
+        recorder = Recorder(verdicts=[Bury("gave_up", "x"), Retry(600)], gate=asyncio.Event())
+        async with consuming(queues, recorder, concurrency=1):
+            await eventually(lambda: recorder.seen)
+            assert recorder.gate is not None
+            recorder.gate.set()
+            await eventually(lambda: len(recorder.seen) == 3)
+        kinds = {"ingest-queue", "ingest-queue-attempts", "ingest-queue-dead-letters", "embedding-queue"}
+        assert set(redis_command(secure_server.admin, "KEYS", "*")) == {f"{PREFIX}:{kind}" for kind in kinds}
+
+
+async def test_installations_on_one_server_do_not_see_each_other(redis_url: str) -> None:
+    queues = {prefix: queues_at(redis_url, "worker", prefix=prefix) for prefix in ("", "acme", "acme-2")}
+    for number, each in enumerate(queues.values()):
+        await each.open()
+        await each.publish(INGEST_QUEUE, [request(number)])
+    for number, each in enumerate(queues.values()):
+        assert await each.files_on(INGEST_QUEUE) == {request(number).file_id}
+        assert (await each.depths())[INGEST_QUEUE].waiting == 1
+    recorders = {prefix: Recorder(verdicts=[Bury("gave_up", prefix or "none")]) for prefix in queues}
+    async with (
+        consuming(queues[""], recorders[""]),
+        consuming(queues["acme"], recorders["acme"]),
+        consuming(queues["acme-2"], recorders["acme-2"]),
+    ):
+        await eventually(lambda: all(recorder.seen for recorder in recorders.values()))
+    for number, (prefix, each) in enumerate(queues.items()):
+        assert recorders[prefix].numbers == [number]
+        (letter,) = await each.dead_letters(INGEST_QUEUE)
+        assert letter.reason == (prefix or "none")
+        assert (await each.depths())[INGEST_QUEUE].dead_letters == 1
+        await each.close()
+
+
+async def test_a_redis_that_refuses_to_read_is_asked_patiently(
+    private_redis: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastStream asks again at once: one Worker would keep a processor busy on either side."""
+    monkeypatch.setattr(stream_subscriber, "CONSUME_ERROR_BACKOFF_SECONDS", 0.5)
+    monkeypatch.setattr(redis_session, "BLOCK_MS", 200)
+    worker = queues_at(private_redis.url, "worker")
+    await worker.open()
+    redis_command(private_redis.url, "CONFIG", "RESETSTAT")
+
+    def refused() -> int:
+        stats = redis_command(private_redis.url, "INFO", "commandstats")
+        return stats.get("cmdstat_xreadgroup", {}).get("rejected_calls", 0)
+
+    recorder, loop = Recorder(), asyncio.get_running_loop()
+    async with consuming(worker, recorder):
+        await eventually(lambda: "cmdstat_xreadgroup" in redis_command(private_redis.url, "INFO", "commandstats"))
+        redis_command(private_redis.url, "CONFIG", "SET", "min-replicas-to-write", "1")
+        begin = loop.time()
+        await eventually(lambda: refused() >= 2)
+        assert refused() <= 2 + (loop.time() - begin) / 0.5
+        redis_command(private_redis.url, "CONFIG", "SET", "min-replicas-to-write", "0")
+        await worker.publish(INGEST_QUEUE, [request()])
+        await eventually(lambda: recorder.seen)
+    await worker.close()
 
 
 async def test_flushall_while_a_worker_starts_leaves_no_message_undelivered(
@@ -309,7 +365,7 @@ async def test_a_lease_that_is_found_lost_is_counted(redis_url: str, verdict: Ve
         recorder.gate.clear()
         await queues.publish(INGEST_QUEUE, [request(2)])
         await eventually(lambda: len(recorder.seen) == 2)
-        leases = redis_leases.Leases(queues._client, INGEST_QUEUE, "worker", LEASE)
+        leases = redis_leases.Leases(queues._client, INGEST_QUEUE, INGEST_QUEUE, "worker", LEASE)
         (message_id,) = await leases.held()
         await queues._client.xclaim(INGEST_QUEUE, GROUP, "another", 0, [message_id])
         if verdict == Done():

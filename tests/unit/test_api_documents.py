@@ -7,13 +7,14 @@ import re
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from penstock.api import examples, reference
 from penstock.api.app import create_app
 from penstock.api.opening import Opening
 from penstock.models import File, Hit
 from penstock.queues import asyncapi
-from penstock.settings import Settings
+from penstock.settings import QueueSettings, Settings
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_the_examples_are_what_they_are_examples_of() -> None:
 
 
 def test_the_pages_load_nothing_from_anywhere(openapi: dict[str, Any]) -> None:
-    messages = json.loads(asyncapi.document("redis://localhost"))
+    messages = json.loads(asyncapi.document(queue_at("redis://localhost")))
     for page in (reference.page(openapi), reference.messages_page(messages)):
         assert "<script" not in page
         assert 'src="' not in page
@@ -66,22 +67,38 @@ def test_the_pages_load_nothing_from_anywhere(openapi: dict[str, Any]) -> None:
             assert f'id="{target}"' in page
 
 
+def queue_at(url: str, prefix: str = "") -> QueueSettings:
+    return QueueSettings(url=SecretStr(url), prefix=prefix)
+
+
 def test_the_messages_are_documented_without_the_secrets_of_their_broker() -> None:
-    document = asyncapi.document("redis://someone:topsecret@queue.example:6379/0")
+    document = asyncapi.document(queue_at("redis://someone:topsecret@queue.example:6379/0"))
     assert "topsecret" not in document
     told = json.loads(document)
+    assert told["servers"]["development"]["host"] == "queue.example:6379"
     assert set(told["channels"]) == {"ingest-queue", "embedding-queue"}
     assert {"IngestRequest", "EmbedRequest"} <= set(told["components"]["schemas"])
 
 
+def test_the_queues_of_sentinels_are_told_where_they_are_and_what_they_are_called() -> None:
+    url = "rediss+sentinel://someone:topsecret@a:1,b:2/primary/3?sentinel_password=topsecret"
+    document = asyncapi.document(queue_at(url, prefix="acme"))
+    assert "topsecret" not in document
+    told = json.loads(document)
+    server = told["servers"]["development"]
+    assert (server["host"], server["pathname"], server["protocol"]) == ("a:1,b:2", "/primary/3", "rediss+sentinel")
+    channel = told["channels"]["ingest-queue"]
+    assert channel["address"] == channel["bindings"]["redis"]["channel"] == "acme:ingest-queue"
+
+
 def test_the_queues_on_sqs_are_told_where_they_are() -> None:
-    document = json.loads(asyncapi.document("sqs://eu-central-1/acme"))
+    document = json.loads(asyncapi.document(queue_at("sqs://eu-central-1/acme")))
     assert document["servers"] == {"development": {"host": "sqs.eu-central-1.amazonaws.com", "protocol": "sqs"}}
     assert document["channels"]["ingest-queue"]["address"] == "acme-ingest-queue"
     assert "redis" not in json.dumps(document)
-    elsewhere = json.loads(asyncapi.document("sqs:///?endpoint=http://127.0.0.1:5000"))
+    elsewhere = json.loads(asyncapi.document(queue_at("sqs:///?endpoint=http://127.0.0.1:5000")))
     assert elsewhere["servers"]["development"]["host"] == "127.0.0.1:5000"
     assert (
         elsewhere["components"]["messages"].keys()
-        == json.loads(asyncapi.document("redis://h"))["components"]["messages"].keys()
+        == json.loads(asyncapi.document(queue_at("redis://h")))["components"]["messages"].keys()
     )

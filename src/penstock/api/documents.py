@@ -23,7 +23,7 @@ async def get_docs(request: Request) -> HTMLResponse:
 @router.get("/asyncapi", include_in_schema=False)
 async def get_asyncapi_page(settings: SettingsNow) -> HTMLResponse:
     """The messages on the queues, to read."""
-    document = asyncapi.document(settings.queue.url.get_secret_value())
+    document = asyncapi.document(settings.queue)
     return HTMLResponse(reference.messages_page(json.loads(document)))
 
 
@@ -37,4 +37,4 @@ async def get_asyncapi_page(settings: SettingsNow) -> HTMLResponse:
 )
 async def get_asyncapi(settings: SettingsNow) -> Response:
     """For generators and validators."""
-    return Response(asyncapi.document(settings.queue.url.get_secret_value()), media_type="application/json")
+    return Response(asyncapi.document(settings.queue), media_type="application/json")

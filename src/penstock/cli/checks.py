@@ -12,16 +12,19 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 from PIL import Image, ImageDraw
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from penstock.database.migrate import migrations
 from penstock.embedding import open_engine
 from penstock.errors import InvalidSettings, PenstockError
+from penstock.models import QUEUES
 from penstock.objects import ObjectStore
 from penstock.parsing.recognition.tesseract import NoRecogniser, open_recogniser
 from penstock.processors import available_processors, multiply_bf16
 from penstock.queues.durability import look_at
+from penstock.queues.redis_address import redis_address
+from penstock.queues.redis_client import Errors, connected, node_of
+from penstock.queues.redis_leases import GROUP, keys_of
+from penstock.queues.redis_refusal import check_rights, explained
 from penstock.settings import DatabaseSettings, EmbeddingSettings, ObjectStoreSettings, ParsingSettings, QueueSettings
 
 State = Literal["ok", "warning", "error"]
@@ -154,16 +157,23 @@ def check_queue(settings: QueueSettings) -> Check:
         return _check_sqs(settings)
     try:
         return asyncio.run(_check_redis(settings))
-    except (RedisError, OSError, ValueError) as error:
+    except InvalidSettings as error:
+        return Check("queue", "error", error.message, "correct PENSTOCK_QUEUE_URL, or what Redis lets its user do")
+    except PenstockError as error:
         advice = "start the queue, or set PENSTOCK_QUEUE_URL to where it is"
-        return Check("queue", "error", _one_line(error), advice)
+        return Check("queue", "error", error.message, advice)
 
 
 async def _check_redis(settings: QueueSettings) -> Check:
-    async with Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  # redis types its **kwargs not at all
-        settings.url.get_secret_value(), socket_timeout=5, socket_connect_timeout=5
-    ) as client:
-        info, weak = await look_at(client)
+    address = redis_address(settings.url.get_secret_value(), settings.prefix)
+    streams = [address.key_of(queue) for queue in QUEUES]
+    async with connected(address) as client:
+        try:
+            info, weak = await look_at(client, await node_of(client, streams[0]))
+            for stream in streams:
+                await check_rights(client, address, keys_of(stream), GROUP)
+        except Errors as error:
+            raise await explained(error, client, address) from error
     version, policy = str(info["redis_version"]), info.get("maxmemory_policy", "unknown")
     found = f"Redis {version}, appendonly {'yes' if info.get('aof_enabled') else 'no'}, maxmemory-policy {policy}"
     if _version(version) < LEAST_REDIS:
@@ -179,7 +189,7 @@ def _check_sqs(settings: QueueSettings) -> Check:
     from penstock.queues.sqs_look import look_at_sqs  # botocore takes 0.5 s
 
     try:
-        look = asyncio.run(look_at_sqs(settings.url.get_secret_value()))
+        look = asyncio.run(look_at_sqs(settings.url.get_secret_value(), settings.prefix))
     except PenstockError as error:
         advice = "see PENSTOCK_QUEUE_URL, and AWS' own variables, profiles or roles for credentials"
         return Check("queue", "error", error.message, advice)

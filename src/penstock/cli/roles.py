@@ -64,7 +64,7 @@ def asyncapi(
     from penstock.queues.asyncapi import document
     from penstock.settings import load_settings
 
-    text = document(load_settings().queue.url.get_secret_value())
+    text = document(load_settings().queue)
     if out is None:
         typer.echo(text)
     else:

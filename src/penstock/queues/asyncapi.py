@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from faststream.redis import RedisBroker
 from faststream.specification import AsyncAPI
 from faststream.specification.base import Specification
-from pydantic import SecretStr
 
 from penstock.models import QUEUES, Message
+from penstock.queues.redis_address import redis_address
 from penstock.queues.redis_leases import Leases
 from penstock.queues.redis_session import subscribe
 from penstock.queues.sqs_address import sqs_address
-from penstock.settings import mask
+from penstock.settings import QueueSettings, mask
 
 ANY_REDIS = "redis://localhost"
 
 
-def document(url: str) -> str:
-    """AsyncAPI 3 as JSON, for a broker at `url`, whose secrets are masked."""
+def document(settings: QueueSettings) -> str:
+    """AsyncAPI 3 as JSON, for the broker that these settings name. Secrets are masked."""
+    url = settings.url.get_secret_value()
     if urlsplit(url).scheme != "sqs":
-        return _specification(url).to_json()
+        key_of = redis_address(url, settings.prefix).key_of
+        account, at, _ = urlsplit(shown := mask(settings.url)).netloc.rpartition("@")
+        return _specification(shown.replace(account + at, "", 1), key_of).to_json()
     # FastStream knows no SQS. Its messages are the same; where they are is not.
-    told = json.loads(_specification(ANY_REDIS).to_json())
-    address = sqs_address(url)
+    told = json.loads(_specification(ANY_REDIS, str).to_json())
+    address = sqs_address(url, settings.prefix)
     host = urlsplit(address.endpoint).netloc if address.endpoint else f"sqs.{address.region or 'REGION'}.amazonaws.com"
     told["servers"] = {"development": {"host": host, "protocol": "sqs"}}
     for queue, channel in told["channels"].items():
@@ -35,11 +39,11 @@ def document(url: str) -> str:
     return json.dumps(told)
 
 
-def _specification(url: str) -> Specification:
-    broker = RedisBroker(mask(SecretStr(url)))
+def _specification(shown: str, key_of: Callable[[str], str]) -> Specification:
+    broker = RedisBroker(ANY_REDIS, specification_url=shown)
     for queue in QUEUES:
         # Never connected, so that neither the consumer nor its lease matters.
-        subscribe(broker, Leases(None, queue, "any", 1), _deliver, concurrency=1)
+        subscribe(broker, Leases(None, queue, key_of(queue), "any", 1), _deliver, concurrency=1)
     return AsyncAPI(broker, title="Penstock", version=version("penstock"), schema_version="3.0.0").to_specification()
 
 

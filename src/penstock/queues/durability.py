@@ -25,13 +25,16 @@ class Weakness:
     """Whether messages vanish in ordinary work, not only when the server ends."""
 
 
-async def look_at(client: Any) -> tuple[Mapping[str, Any], list[Weakness]]:
-    """What the server of a `redis.asyncio.Redis` says of itself (INFO), and what of that can lose work."""
-    info: Mapping[str, Any] = await client.info()
+async def look_at(client: Any, where: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Weakness]]:
+    """What the server of an asyncio client says of itself (INFO), and what of that can lose work.
+
+    `where` says which one, in a cluster.
+    """
+    info: Mapping[str, Any] = await client.info(**where)
     configured: dict[str, Any] = {}
     with suppress(ResponseError):  # managed servers forbid it
         for name in CONFIGURED:
-            configured |= await client.config_get(name)
+            configured |= await client.config_get(name, **where)
     return info, weaknesses(info, configured)
 
 

@@ -22,17 +22,18 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from faststream.redis import RedisBroker
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from penstock.errors import InvalidRequest, ServiceUnavailable
 from penstock.models import QUEUES, DeadLetter, Message, QueueDepth
 from penstock.queues.durability import look_at
 from penstock.queues.keeper import Keeper, beat_seconds
 from penstock.queues.port import Handler, dead_letters_of, headers_of
-from penstock.queues.redis_leases import GROUP, RETURNED, Leases, published_at
+from penstock.queues.redis_address import Kind, redis_address
+from penstock.queues.redis_broker import open_broker
+from penstock.queues.redis_client import Errors, connect, disconnect, node_of
+from penstock.queues.redis_leases import GROUP, RETURNED, Leases, keys_of, published_at
 from penstock.queues.redis_messages import files_on
+from penstock.queues.redis_refusal import check_rights, explained, told
 from penstock.queues.redis_scripts import DEPTHS, run
 from penstock.queues.redis_session import Session
 from penstock.queues.waiting import wait
@@ -45,45 +46,55 @@ SILENT = logging.getLogger("penstock.queues.faststream")
 SILENT.setLevel(logging.CRITICAL + 1)
 ENTRY_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 """Redis answers anything else as a range, or with an error that would pass for one of its own."""
-TIMEOUTS: dict[str, Any] = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}
-"""A server that answers nothing is noticed so soon; longer than a blocking read (`BLOCK_MS`)."""
 NOBODY = "00000000-0000-0000-0000-000000000000"
 """Stands for the File of a dead letter that could not be read."""
 
 
 class RedisQueues:
-    """All queues on one Redis server."""
+    """All queues of one installation. Raises `InvalidSettings` for a URL that is none."""
 
     def __init__(self, settings: QueueSettings, *, worker: str, drain_seconds: float = 20) -> None:
         self._settings = settings
         self._worker = worker
         self.leases_lost = 0
         self._drain_seconds = drain_seconds
-        self._url = settings.url.get_secret_value()
-        self._client: Any = Redis.from_url(self._url, **TIMEOUTS)  # pyright: ignore[reportUnknownMemberType]  # **kwargs
-        self._publisher = RedisBroker(self._url, logger=SILENT, **TIMEOUTS)
+        self._address = redis_address(settings.url.get_secret_value(), settings.prefix)
+        self._client: Any = connect(self._address)
+        self._publisher = open_broker(self._address, logger=SILENT)
 
     async def open(self) -> None:
-        """Connect and make sure that every queue exists. Raises `ServiceUnavailable`."""
-        async with _translated():
-            await self._publisher.connect()
-            for queue in QUEUES:
-                leases = self._leases(queue)
-                await leases.create_group()
-                await leases.forget_idle_consumers()
-            await self._warn()
+        """Make sure that every queue exists. Raises `ServiceUnavailable`; `InvalidSettings` where we are not let in."""
+        try:
+            await self._open()
+        except Errors as error:
+            raise await explained(error, self._client, self._address) from error
+
+    async def _open(self) -> None:
+        await self._publisher.connect()
+        for queue in QUEUES:
+            leases = self._leases(queue)
+            await leases.create_group()
+            await check_rights(self._client, self._address, keys_of(leases.stream), GROUP)
+            await leases.forget_idle_consumers()
+        await self._warn()
 
     async def _warn(self) -> None:
         """Say at the start what on this server can lose work."""
-        _, weak = await look_at(self._client)
+        _, weak = await look_at(self._client, await node_of(self._client, self._address.key_of(QUEUES[0])))
         for found in weak:
             log.warning("the queue's Redis can lose work", problem=found.problem, advice=found.advice)
 
     async def publish(self, queue: str, messages: Sequence[Message]) -> None:
+        stream = self._address.key_of(queue)
+        if self._address.kind is Kind.CLUSTER:  # FastStream sends nothing to a cluster in a pipeline
+            async with _translated():
+                for message in messages:
+                    await self._publisher.publish(message, stream=stream, headers=headers_of(queue, message))
+            return
         async with _translated(), self._client.pipeline(transaction=False) as commands:
             for message in messages:
                 await self._publisher.publish(
-                    message, stream=queue, headers=headers_of(queue, message), pipeline=commands
+                    message, stream=stream, headers=headers_of(queue, message), pipeline=commands
                 )
             await commands.execute()
 
@@ -93,13 +104,13 @@ class RedisQueues:
         away = False
         keeper = self._keeper(queue)
         while not stop.is_set():
-            broker = RedisBroker(self._url, graceful_timeout=self._drain_seconds, logger=SILENT, **TIMEOUTS)
+            broker = open_broker(self._address, graceful_timeout=self._drain_seconds, logger=SILENT)
             try:
                 leases = self._leases(queue)
                 await Session(broker, leases, keeper, handler, concurrency, hard_limit, self._count_loss).run(stop)
-            except (RedisError, OSError, TimeoutError) as error:
+            except Errors as error:
                 if not away:
-                    log.warning("queue is away; waiting for it", queue=queue, error=str(error))
+                    log.warning("queue is away; waiting for it", queue=queue, error=told(error))
                 away = True
                 await wait(stop, 1.0)
             else:
@@ -109,7 +120,8 @@ class RedisQueues:
 
     async def depths(self) -> dict[str, QueueDepth]:
         """Messages that wait to be delivered again are in nobody's hands."""
-        keys = [key for queue in QUEUES for key in (queue, dead_letters_of(queue))]
+        streams = map(self._address.key_of, QUEUES)
+        keys = [key for stream in streams for key in (stream, dead_letters_of(stream))]
         async with _translated():
             now, *found = await run(self._client, DEPTHS, keys, GROUP, RETURNED)
         seconds, microseconds = map(int, now)
@@ -118,52 +130,57 @@ class RedisQueues:
 
     async def files_on(self, queue: str) -> frozenset[UUID] | None:
         async with _translated():
-            return await files_on(self._client, queue)
+            return await files_on(self._client, self._address.key_of(queue))
 
     async def dead_letters(self, queue: str, *, limit: int = 100, after: str | None = None) -> list[DeadLetter]:
         if after and not ENTRY_ID.fullmatch(after):
             raise InvalidRequest(f"{after} is no id of a dead letter.")
         first = f"({after}" if after else "-"
         async with _translated():
-            entries = await self._client.xrange(dead_letters_of(queue), min=first, count=limit)
+            entries = await self._client.xrange(self._dead_letters_of(queue), min=first, count=limit)
         return [_dead_letter(queue, entry_id, fields) for entry_id, fields in entries]
 
     async def find_dead_letter(self, queue: str, dead_letter_id: str) -> DeadLetter | None:
         if not ENTRY_ID.fullmatch(dead_letter_id):
             return None
         async with _translated():
-            entries = await self._client.xrange(dead_letters_of(queue), min=dead_letter_id, max=dead_letter_id)
+            entries = await self._client.xrange(self._dead_letters_of(queue), min=dead_letter_id, max=dead_letter_id)
         return _dead_letter(queue, *entries[0]) if entries else None
 
     async def drop(self, queue: str, dead_letter_id: str) -> DeadLetter | None:
         found = await self.find_dead_letter(queue, dead_letter_id)
         if found is not None:
             async with _translated():
-                await self._client.xdel(dead_letters_of(queue), dead_letter_id)
+                await self._client.xdel(self._dead_letters_of(queue), dead_letter_id)
         return found
 
     async def close(self) -> None:
         await self._publisher.stop()
-        await self._client.aclose()
+        await disconnect(self._client)
+
+    def _dead_letters_of(self, queue: str) -> str:
+        return dead_letters_of(self._address.key_of(queue))
 
     def _count_loss(self) -> None:
         self.leases_lost += 1
 
     def _keeper(self, queue: str) -> Keeper:
         every = beat_seconds(self._settings.lease_seconds)
-        told = {"url": self._url, "stream": queue, "group": GROUP, "consumer": self._worker}
+        url, stream = self._settings.url.get_secret_value(), self._address.key_of(queue)
+        told = {"url": url, "stream": stream, "group": GROUP, "consumer": self._worker}
         return Keeper("penstock.queues.redis_heartbeat", every=every, **told)
 
     def _leases(self, queue: str) -> Leases:
-        return Leases(self._client, queue, self._worker, self._settings.lease_seconds)
+        stream = self._address.key_of(queue)
+        return Leases(self._client, queue, stream, self._worker, self._settings.lease_seconds)
 
 
 @asynccontextmanager
 async def _translated() -> AsyncGenerator[None]:
     try:
         yield
-    except (RedisError, OSError) as error:
-        raise ServiceUnavailable(f"The queue does not answer: {error}") from error
+    except Errors as error:
+        raise ServiceUnavailable(f"The queue does not answer: {told(error)}") from error
 
 
 def _depth(found: tuple[int, int, bytes, int], *, now: float) -> QueueDepth:

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from redis import Redis
-from redis.exceptions import RedisError
-
 from penstock.queues.heartbeat import Renew, beat
+from penstock.queues.redis_address import redis_address
+from penstock.queues.redis_client import Errors, connect_blocking
 from penstock.queues.redis_scripts import RENEW
-
-REDIS_SECONDS = 5.0
 
 
 def open_renewal(order: dict[str, Any]) -> Renew:
     """Told the `url`, and whose leases on what: `stream`, `group`, `consumer`."""
-    client: Any = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  # **kwargs
-        order["url"], socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
-    )
-    script = client.register_script(RENEW)
+    address = redis_address(order["url"])
+
+    @cache
+    def script() -> Any:
+        return connect_blocking(address).register_script(RENEW)
 
     def renew(ids: Sequence[str]) -> None:
         try:
-            script(keys=[order["stream"]], args=[order["group"], order["consumer"], *ids])
-        except (RedisError, OSError):
+            script()(keys=[order["stream"]], args=[order["group"], order["consumer"], *ids])
+        except Errors:
             return  # the Worker has said that Redis is away; it is tried again with the next beat
 
     return renew

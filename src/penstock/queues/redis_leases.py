@@ -62,7 +62,9 @@ class Leases:
 
     client: Any
     """A `redis.asyncio.Redis` that does not decode; the library types its answers for all protocols at once."""
+    queue: str
     stream: str
+    """The key of the queue."""
     consumer: str
     lease_seconds: float
 
@@ -131,6 +133,11 @@ class Leases:
     def _keys(self) -> tuple[str, str]:
         """The stream, and the hash of attempts beside it."""
         return self.stream, f"{self.stream}-attempts"
+
+
+def keys_of(stream: str) -> tuple[str, str, str, str]:
+    """All keys of a queue: its stream, attempts, dead letters, and one that is never there."""
+    return stream, f"{stream}-attempts", dead_letters_of(stream), f"{stream}-none"
 
 
 def published_at(message_id: str) -> datetime:

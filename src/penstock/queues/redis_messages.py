@@ -13,16 +13,16 @@ MOST_READ = 10_000
 PAGE = 500
 
 
-async def files_on(client: Any, queue: str) -> frozenset[UUID] | None:
+async def files_on(client: Any, stream: str) -> frozenset[UUID] | None:
     """The Files of all messages of the stream, delivered or not; None where there are more than `MOST_READ`.
 
     A message that is there from the first command to the last is always seen.
     """
-    if await client.xlen(queue) > MOST_READ:
+    if await client.xlen(stream) > MOST_READ:
         return None
     found: set[UUID] = set()
     first = "-"
-    while entries := await client.xrange(queue, min=first, count=PAGE):
+    while entries := await client.xrange(stream, min=first, count=PAGE):
         found.update(file_id for _, fields in entries if (file_id := _file_of(fields)))
         first = f"({entries[-1][0].decode()}"
     return frozenset(found)

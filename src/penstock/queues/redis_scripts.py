@@ -114,6 +114,41 @@ end
 return answers
 """
 
+RIGHTS = """
+-- Which of our commands the user may not use. KEYS: stream, attempts, dead letters, a key that is none. ARGV: group.
+-- Where they are allowed they do nothing: their ids and numbers are none.
+local forbidden = {}
+local function try(...)
+    local answer = redis.pcall(...)
+    local problem = type(answer) == 'table' and answer.err or ''
+    if problem:find('NOPERM') or problem:find('user executing the script') then
+        forbidden[#forbidden + 1] = select(1, ...)
+    end
+end
+try('PING')
+try('TIME')
+try('XPENDING', KEYS[1], ARGV[1], '-', '+', 1)
+try('XCLAIM', KEYS[1], ARGV[1], 'nobody', 0, 'none')
+try('XAUTOCLAIM', KEYS[1], ARGV[1], 'nobody', 0, 'none')
+try('XREADGROUP', 'GROUP', ARGV[1], 'nobody', 'STREAMS', KEYS[1], 'none')
+try('XACK', KEYS[1], ARGV[1], 'none')
+try('XRANGE', KEYS[1], 'none', 'none')
+try('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
+try('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], 'nobody')
+for _, key in ipairs({KEYS[1], KEYS[3]}) do
+    try('XADD', key, 'none', 'field', 'value')
+    try('XDEL', key, 'none')
+    try('XLEN', key)
+end
+try('XRANGE', KEYS[3], 'none', 'none')
+try('HGET', KEYS[2], 'none')
+try('HSET', KEYS[2], 'none', 'none', 'none')
+try('HINCRBY', KEYS[2], 'none', 'none')
+try('HDEL', KEYS[2], 'none')
+try('DEL', KEYS[4])
+return forbidden
+"""
+
 
 async def run(client: Any, script: str, keys: Sequence[str], *arguments: object) -> Any:
     """The script's answer. Redis keeps a script that it has seen: it is sent again only where Redis forgot it."""

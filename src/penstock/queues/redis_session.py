@@ -24,13 +24,15 @@ from faststream import AckPolicy, BaseMiddleware, ContextRepo
 from faststream.redis import RedisBroker, StreamSub
 from faststream.redis.annotations import RedisStreamMessage
 from faststream.redis.subscriber.usecases import LogicSubscriber
-from redis.exceptions import RedisError, ResponseError
 
 from penstock.failpoints import reach
 from penstock.models import MESSAGE_TYPES, Message
 from penstock.queues.keeper import Keeper
 from penstock.queues.port import Bury, Delivery, Done, Handler, Retry, Verdict
+from penstock.queues.redis_broker import make_patient
+from penstock.queues.redis_client import Errors
 from penstock.queues.redis_leases import GROUP, Begun, Counted, Leases, published_at
+from penstock.queues.redis_refusal import came_back_empty, told
 from penstock.queues.waiting import wait
 from penstock.tracing import TRACEPARENT
 
@@ -165,14 +167,15 @@ class Session:
             await self.leases.forget_deleted()
             if frozen := self.frozen.look(await self.leases.begun_now()):
                 log.warning(
-                    "the clock of Redis was set back; leases end now", queue=self.leases.stream, messages=len(frozen)
+                    "the clock of Redis was set back; leases end now", queue=self.leases.queue, messages=len(frozen)
                 )
                 await self.leases.expire(frozen)
-        except ResponseError:  # it came back empty: there is nothing left to settle
-            self.unsettled.clear()
-        except (RedisError, OSError) as error:
+        except Errors as error:
+            if came_back_empty(error):  # there is nothing left to settle
+                self.unsettled.clear()
+                return
             if not self.away:
-                log.warning("queue is away; waiting for it", queue=self.leases.stream, error=str(error))
+                log.warning("queue is away; waiting for it", queue=self.leases.queue, error=told(error))
             self.away = True
         else:
             self.away = False
@@ -212,7 +215,7 @@ class Session:
                 if begun is not None:
                     log.warning(
                         "its worker died of this message or of another: tried alone",
-                        queue=self.leases.stream,
+                        queue=self.leases.queue,
                         file_id=str(message.file_id),
                         attempt=begun.attempt,
                     )
@@ -227,7 +230,7 @@ class Session:
         try:
             verdict = await self.handler(self._delivery(message, message_id, traceparent, begun))
             await self._obey(verdict, message_id, begun, message)
-        except (RedisError, OSError):
+        except Errors:
             if verdict is not None:
                 self.unsettled[message_id] = partial(self._obey, verdict, message_id, begun, message)
             raise
@@ -242,11 +245,11 @@ class Session:
         try:
             yield
         except Exception as error:  # noqa: BLE001  # FastStream would only log it
-            log.warning("message not settled", queue=self.leases.stream, message_id=message_id, error=str(error))
+            log.warning("message not settled", queue=self.leases.queue, message_id=message_id, error=str(error))
 
     def _delivery(self, message: Message, message_id: str, traceparent: str | None, begun: Begun) -> Delivery:
         return Delivery(
-            queue=self.leases.stream,
+            queue=self.leases.queue,
             message=message,
             attempt=begun.attempt,
             published_at=published_at(message_id),
@@ -274,11 +277,11 @@ class Session:
 
     def _report_loss(self, message_id: str) -> None:
         self.count_loss()
-        log.warning("lease was lost; the message is another worker's", queue=self.leases.stream, message_id=message_id)
+        log.warning("lease was lost; the message is another worker's", queue=self.leases.queue, message_id=message_id)
 
     async def _refuse(self, body: object, message_id: str, problem: str) -> None:
         """A message that is not one of ours would come back for ever: keep it where a person sees it."""
-        log.error("message cannot be read", queue=self.leases.stream, message_id=message_id, problem=problem)
+        log.error("message cannot be read", queue=self.leases.queue, message_id=message_id, problem=problem)
         async with self._settling(message_id):
             await self._bury(message_id, 1, Bury("invalid_message", problem), {"unreadable": repr(body)[:1000]})
 
@@ -323,14 +326,15 @@ def subscribe(
             stream=source,
             ack_policy=AckPolicy.MANUAL,
             max_workers=concurrency,
-            title=leases.stream,
-            description=MESSAGE_TYPES[leases.stream].__doc__,
+            title=leases.queue,
+            description=MESSAGE_TYPES[leases.queue].__doc__,
             include_in_schema=documented,
         )
-        subscriber(_on_message(deliver, MESSAGE_TYPES[leases.stream], broker.context))
+        subscriber(_on_message(deliver, MESSAGE_TYPES[leases.queue], broker.context))
         # Where the group is gone again when it starts, FastStream makes it, at `$` unless told otherwise: what had been
         # published before would lie on the queue for ever, delivered to nobody.
         cast("Any", subscriber).last_id = "0"
+        make_patient(subscriber)
         subscribers.append(subscriber)
     return subscribers
 

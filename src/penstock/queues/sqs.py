@@ -48,7 +48,12 @@ class SqsQueues:
         self._poll = poll_seconds
         self._url = settings.url.get_secret_value()
         most_receives = most_receives_of(settings.max_attempts)
-        self._wire = Wire(sqs_address(self._url), worker=worker, poll_seconds=poll_seconds, most_receives=most_receives)
+        self._wire = Wire(
+            sqs_address(self._url, settings.prefix),
+            worker=worker,
+            poll_seconds=poll_seconds,
+            most_receives=most_receives,
+        )
         self._letters = Letters(self._wire, most_receives)
         self._empty_since: dict[str, float] = {}
 
@@ -75,11 +80,12 @@ class SqsQueues:
     ) -> None:
         lease = math.ceil(self._settings.lease_seconds)
         every = beat_seconds(lease)
+        where = {"url": self._url, "prefix": self._settings.prefix}
         session = SqsSession(
             wire=self._wire,
             queue=queue,
             worker=self._worker,
-            keeper=Keeper("penstock.queues.sqs_heartbeat", every=every, url=self._url, queue=queue, lease=lease),
+            keeper=Keeper("penstock.queues.sqs_heartbeat", every=every, queue=queue, lease=lease, **where),
             handler=handler,
             concurrency=concurrency,
             hard_limit=hard_limit,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlsplit
 
 from penstock.errors import InvalidSettings
@@ -30,9 +30,15 @@ class SqsAddress:
         return f"{self.prefix}-{queue}" if self.prefix else queue
 
 
-def sqs_address(url: str) -> SqsAddress:
-    """Read PENSTOCK_QUEUE_URL. Raises `InvalidSettings`, without showing what may be a secret."""
+def sqs_address(url: str, prefix: str = "") -> SqsAddress:
+    """Read PENSTOCK_QUEUE_URL; its path says the same as PENSTOCK_QUEUE_PREFIX.
+
+    Raises `InvalidSettings`, without showing what may be a secret.
+    """
     address = _address(url, "PENSTOCK_QUEUE_URL", FORM)
+    if prefix and address.prefix not in ("", prefix):
+        raise _wrong("PENSTOCK_QUEUE_URL", "it names another prefix than PENSTOCK_QUEUE_PREFIX", FORM)
+    address = replace(address, prefix=address.prefix or prefix)
     if not PREFIX.fullmatch(address.prefix):
         problem = "the prefix has more than 48 characters, or others than letters, digits, hyphens and underscores"
         raise _wrong("PENSTOCK_QUEUE_URL", problem, FORM)

@@ -13,11 +13,11 @@ from penstock.queues.sqs_messages import MOST_ENTRIES
 
 
 def open_renewal(order: dict[str, Any]) -> Renew:
-    """Told the `url` of the installation, which `queue` it is, and the `lease` in whole seconds.
+    """Told the `url` and `prefix` of the installation, which `queue` it is, and the `lease` in whole seconds.
 
     Its messages go by their receipt handles. SQS refuses those that are no longer ours one by one.
     """
-    address = sqs_address(order["url"])
+    address = sqs_address(order["url"], order["prefix"])
     client = connect(address, connections=1)
 
     @cache

@@ -26,9 +26,9 @@ class SqsLook:
     problems: tuple[str, ...]
 
 
-async def look_at_sqs(url: str) -> SqsLook:
+async def look_at_sqs(url: str, prefix: str) -> SqsLook:
     """Make nothing and change nothing. Raises `InvalidSettings` and `ServiceUnavailable`."""
-    address = sqs_address(url)
+    address = sqs_address(url, prefix)
     wire = Wire(address, poll_seconds=0, most_receives=1)
     try:
         names = [name for queue in QUEUES for name in (queue, dead_letters_of(queue))]
