@@ -7,8 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,22 +142,3 @@ def free_port() -> int:
     """A TCP port of the loopback interface that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return free.getsockname()[1]
-
-
-@contextmanager
-def installed_redis(folder: Path) -> Generator[str]:
-    """The distribution's redis-server, over TCP and with a password: the URL, while the block runs."""
-    port = free_port()
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--requirepass", "s3cret", "--save", ""]
-    with subprocess.Popen([*command, "--appendonly", "yes", "--dir", str(folder)], stdout=subprocess.DEVNULL) as server:
-        url = f"redis://:s3cret@127.0.0.1:{port}/0"
-        wait_until(lambda: _redis_answers(url), what="redis-server")
-        yield url
-        server.kill()
-
-
-def _redis_answers(url: str) -> bool:
-    try:
-        return bool(redis_command(url, "PING"))
-    except redis.RedisError:
-        return False

@@ -1,15 +1,16 @@
-"""The same code on servers by URL: another PostgreSQL over TCP, and the distribution's Redis with a password."""
+"""The same code on servers by URL: another PostgreSQL over TCP, and the distribution's Redis behind sentinels."""
 
 from __future__ import annotations
 
-import shutil
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from installation import EXAMPLES, penstock_up
-from real_servers import RunningServer, free_port, installed_redis, postgres_in
+from real_servers import RunningServer, free_port, postgres_in, redis_command, wait_until
+from redis_servers import INSTALLED, PASSWORD, PREFIX, Watched, watched_redis
 
 from penstock.local import postgres
 
@@ -33,27 +34,33 @@ def postgres_16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
 
 
 @pytest.fixture
-def redis_7(tmp_path: Path) -> Iterator[str]:
-    if shutil.which("redis-server") is None:
-        pytest.skip("no redis-server installed (Debian: redis-server)")
-    with installed_redis(tmp_path) as url:
-        yield url
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    with watched_redis(tmp_path / "watched") as servers:
+        yield servers
 
 
-def test_up_uses_the_servers_that_the_settings_name(
-    postgres_16: str, redis_7: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@INSTALLED
+def test_up_uses_the_servers_that_the_settings_name_and_outlives_the_queues_primary(
+    postgres_16: str, watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PENSTOCK_DATABASE_URL", postgres_16)
-    monkeypatch.setenv("PENSTOCK_QUEUE_URL", redis_7)
+    monkeypatch.setenv("PENSTOCK_QUEUE_URL", watched.url)
+    monkeypatch.setenv("PENSTOCK_QUEUE_PREFIX", PREFIX)
+    monkeypatch.setenv("PENSTOCK_QUEUE_LEASE_SECONDS", "5")  # what had been read ahead comes back so soon
     with penstock_up(tmp_path / "data") as penstock:
-        added = penstock.lines("add", EXAMPLES)
+        adding = penstock.start("add", EXAMPLES, "--json")
+        primary = watched.primary()
+        wait_until(lambda: redis_command(primary.url, "XLEN", f"{PREFIX}:ingest-queue"), what="work on the queue")
+        primary.kill()
+        added = [json.loads(line) for line in adding.communicate(timeout=120)[0].splitlines()]
         assert {line["status"] for line in added} == {"complete"}
+        assert watched.primary() is not primary
         (hit,) = penstock.json("search", "how fast may the intake gate be closed", "-k", 1)
         assert Path(hit["name"]).name == "operations-manual.pdf"
         assert all(queue["waiting"] == queue["in_flight"] == 0 for queue in penstock.json("queues").values())
         checked = penstock.json("doctor")
         assert {check["state"] for check in checked["checks"]} <= {"ok", "warning"}
-        assert "s3cret" not in str(checked)
+        assert PASSWORD not in str(checked)
         assert not (tmp_path / "data" / "postgres").exists()
         assert not (tmp_path / "data" / "redis").exists()
 
