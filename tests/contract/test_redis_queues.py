@@ -295,6 +295,7 @@ def test_what_else_a_server_may_say_of_itself() -> None:
     assert weaknesses(sound, {}) == []
     for told, problem in (
         ({"role": "slave"}, "replica"),
+        ({"aof_enabled": 0}, "if it takes any"),  # CONFIG GET is forbidden
         ({"aof_last_write_status": "err"}, "could not write"),
         ({"maxmemory": 10**6}, "1,000,000 of 1,000,000 bytes"),
         ({"maxmemory_policy": "volatile-ttl"}, "volatile-ttl"),

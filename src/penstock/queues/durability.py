@@ -39,7 +39,7 @@ async def look_at(client: Any, where: Mapping[str, Any]) -> tuple[Mapping[str, A
 
 
 def weaknesses(info: Mapping[str, Any], configured: Mapping[str, Any]) -> list[Weakness]:
-    """From INFO, and from CONFIG GET, which managed servers often forbid: then `configured` is empty."""
+    """From INFO, and from CONFIG GET, which few may ask: then `configured` is empty."""
     return [
         *_eviction(info, configured),
         *_persistence(info, configured),
@@ -63,7 +63,7 @@ def _eviction(info: Mapping[str, Any], configured: Mapping[str, Any]) -> list[We
 
 def _persistence(info: Mapping[str, Any], configured: Mapping[str, Any]) -> list[Weakness]:
     appends = bool(info.get("aof_enabled"))
-    if not appends and not configured.get("save", ""):
+    if not appends and configured.get("save") == "":
         return [
             Weakness(
                 "it keeps nothing on the disk: a restart forgets every message and dead letter",
@@ -71,9 +71,10 @@ def _persistence(info: Mapping[str, Any], configured: Mapping[str, Any]) -> list
             )
         ]
     if not appends:
+        perhaps = "" if "save" in configured else ", if it takes any (it does not let us ask)"
         return [
             Weakness(
-                "it keeps snapshots only: a crash forgets the messages and dead letters since the last one",
+                f"it keeps snapshots only{perhaps}: a crash forgets the messages and dead letters since the last one",
                 "set appendonly to yes",
             )
         ]
