@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from pydantic import SecretStr
-from real_servers import RunningServer, aws_in, forget_all, postgres_in, redis_command, redis_in
+from real_servers import RunningServer, aws_in, forget_all, nats_in, postgres_in, redis_command, redis_in
 
 from penstock.database.migrate import migrate
 from penstock.settings import DatabaseSettings
@@ -74,6 +74,27 @@ def sqs_url(aws_server: RunningServer, aws_credentials: None) -> str:
     """An SQS without queues. One test at a time uses it."""
     forget_all(aws_server.url)
     return f"sqs://eu-central-1/test?endpoint={aws_server.url}"
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The session's NATS. Shared: do not stop it; `private_nats` is for that."""
+    yield from _run(nats_in(tmp_path_factory.mktemp("nats")))
+
+
+@pytest.fixture
+def private_nats(tmp_path: Path) -> Iterator[RunningServer]:
+    """A NATS of this test alone, to kill, freeze and restart."""
+    yield from _run(nats_in(tmp_path))
+
+
+_installations = itertools.count(1)
+
+
+@pytest.fixture
+def nats_url(nats_server: RunningServer) -> str:
+    """A NATS without streams of this name: each test is an installation of its own."""
+    return f"{nats_server.url}/test-{next(_installations)}"
 
 
 MakeDatabase = Callable[..., str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -121,6 +122,24 @@ def _aws_answers(url: str) -> bool:
 def forget_all(aws_url: str) -> None:
     """Leave that AWS as if it had just been started."""
     httpx.post(f"{aws_url}/moto-api/reset", trust_env=False).raise_for_status()
+
+
+def nats_in(folder: Path, *options: str) -> RunningServer:
+    """The distribution's NATS with JetStream, with its data and its log in `folder`; not started yet."""
+    server = shutil.which("nats-server")
+    if server is None:
+        pytest.skip("no nats-server installed (Debian: nats-server)")
+    port = free_port()
+    program = Program((server, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(folder / "nats"), *options))
+    return RunningServer(f"nats://127.0.0.1:{port}", program, lambda _: _nats_answers(port), folder / "nats.log")
+
+
+def _nats_answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            return connection.recv(4) == b"INFO"
+    except OSError:
+        return False
 
 
 def redis_command(url: str, *words: str) -> Any:

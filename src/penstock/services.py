@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import anyio.to_thread
 
@@ -28,10 +27,11 @@ from penstock.parsing.pool import ParserPool
 from penstock.pipeline.dispatch import Dispatcher
 from penstock.queues.port import Queues
 from penstock.queues.redis import RedisQueues
-from penstock.settings import AUTO_LANGUAGE, QueueSettings, Settings
+from penstock.settings import AUTO_LANGUAGE, Broker, QueueSettings, Settings, broker_of
 from penstock.work_folders import work_folder
 
 if TYPE_CHECKING:
+    from penstock.queues.nats import NatsQueues
     from penstock.queues.sqs import SqsQueues
     from penstock.queues.sqs_inbox import SqsInbox
 
@@ -103,12 +103,18 @@ async def open_queues(settings: QueueSettings, *, worker: str, drain_seconds: fl
     return queues
 
 
-def _queues(settings: QueueSettings, *, worker: str, drain_seconds: float) -> RedisQueues | SqsQueues:
-    if urlsplit(settings.url.get_secret_value()).scheme != "sqs":
-        return RedisQueues(settings, worker=worker, drain_seconds=drain_seconds)
-    from penstock.queues.sqs import SqsQueues  # noqa: PLC0415  (botocore takes 0.5 s, which others do without)
+def _queues(settings: QueueSettings, *, worker: str, drain_seconds: float) -> RedisQueues | SqsQueues | NatsQueues:
+    match broker_of(settings.url.get_secret_value()):
+        case Broker.REDIS:
+            return RedisQueues(settings, worker=worker, drain_seconds=drain_seconds)
+        case Broker.SQS:
+            from penstock.queues.sqs import SqsQueues  # noqa: PLC0415  (botocore takes 0.5 s, which others do without)
 
-    return SqsQueues(settings, worker=worker, drain_seconds=drain_seconds)
+            return SqsQueues(settings, worker=worker, drain_seconds=drain_seconds)
+        case Broker.NATS:
+            from penstock.queues.nats import NatsQueues  # noqa: PLC0415  (nobody else needs its client)
+
+            return NatsQueues(settings, worker=worker, drain_seconds=drain_seconds)
 
 
 @asynccontextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from types import MappingProxyType
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
@@ -25,6 +27,29 @@ REDIS_SCHEMES = (
     *("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"),
     *("redis+cluster", "rediss+cluster"),
 )
+
+
+class Broker(StrEnum):
+    """What the queues are on."""
+
+    REDIS = "redis"
+    SQS = "sqs"
+    NATS = "nats"
+
+
+BROKERS: Mapping[str, Broker] = MappingProxyType(
+    {
+        **dict.fromkeys(REDIS_SCHEMES, Broker.REDIS),
+        "sqs": Broker.SQS,
+        **dict.fromkeys(("nats", "tls"), Broker.NATS),
+    }
+)
+"""By the scheme of PENSTOCK_QUEUE_URL."""
+
+
+def broker_of(url: str) -> Broker:
+    """The broker that a checked PENSTOCK_QUEUE_URL names."""
+    return BROKERS[urlsplit(url).scheme]
 
 
 class Group(BaseModel):
@@ -55,7 +80,8 @@ class DatabaseSettings(Group):
 class QueueSettings(Group):
     url: SecretStr = Field(
         default=SecretStr("redis://localhost:6379/0"),
-        description="redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; sqs://REGION/PREFIX?endpoint=URL.",
+        description="redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; sqs://REGION/PREFIX, with "
+        "?endpoint=URL where it is not AWS; nats:// or tls://HOST:PORT/PREFIX.",
     )
     prefix: str = Field(
         default="",
@@ -66,7 +92,7 @@ class QueueSettings(Group):
     @field_validator("url")
     @classmethod
     def _known_scheme(cls, url: SecretStr) -> SecretStr:
-        return _checked_scheme(url, (*REDIS_SCHEMES, "sqs"))
+        return _checked_scheme(url, tuple(BROKERS))
 
     lease_seconds: float = Field(
         default=15, ge=1, le=3600, description="A worker that is silent for so long loses its messages to another."
@@ -291,6 +317,8 @@ def mask(secret: SecretStr) -> str:
         return "********"
     credentials, at, host = parts.netloc.rpartition("@")
     user, colon, _ = credentials.partition(":")
+    if not colon and at and BROKERS.get(parts.scheme) is Broker.NATS:
+        user = "********"  # there a name alone is a token
     netloc = f"{user}{colon and ':********'}{at}{host}"
     return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
 

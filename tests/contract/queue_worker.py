@@ -14,6 +14,7 @@ import sys
 from pydantic import SecretStr
 
 from penstock.models import INGEST_QUEUE
+from penstock.queues.nats import NatsQueues
 from penstock.queues.policy import RetryPolicy
 from penstock.queues.port import Delivery, Done, Queues, Verdict
 from penstock.queues.redis import RedisQueues
@@ -50,7 +51,9 @@ async def handle(delivery: Delivery) -> Verdict:
 async def open_at(url: str, worker: str, lease: float, *, drain_seconds: float = 20) -> Queues:
     """The queues behind a URL, opened."""
     settings = QueueSettings(url=SecretStr(url), lease_seconds=lease)
-    if url.startswith("sqs:"):
+    if url.startswith("nats:"):
+        queues = NatsQueues(settings, worker=worker, drain_seconds=drain_seconds)
+    elif url.startswith("sqs:"):
         queues = SqsQueues(settings, worker=worker, drain_seconds=drain_seconds, poll_seconds=1)
     else:
         queues = RedisQueues(settings, worker=worker, drain_seconds=drain_seconds)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, cast
 
+import nats_server_of_tests as nats_of_tests
 import pytest
 import sqs_cut_off
 from cut_off import end_as_a_killed_process_does
@@ -27,6 +28,7 @@ from queue_worker import open_at
 from real_servers import RunningServer, forget_all, redis_command
 
 from penstock.models import INGEST_QUEUE, QueueDepth
+from penstock.queues.nats import NatsQueues
 from penstock.queues.port import Bury, Delivery, Done, Queues, Retry, Verdict
 from penstock.queues.redis import RedisQueues
 from penstock.queues.sqs import SqsQueues
@@ -130,13 +132,13 @@ class Broker(Protocol):
     """Whether it tells what a worker had begun from what it only had in its hands."""
     tells_files: bool
 
-    def empty(self) -> None: ...
+    async def empty(self) -> None: ...
 
     async def kill(self, queues: Queues, consuming: asyncio.Task[None]) -> None:
         """End a worker as a killed process does, when everything that handlers have returned is settled."""
         ...
 
-    def assert_nothing_is_left(self) -> None: ...
+    async def assert_nothing_is_left(self) -> None: ...
 
 
 @dataclass
@@ -146,13 +148,13 @@ class RedisBroker:
     exact: bool = True
     tells_files: bool = True
 
-    def empty(self) -> None:
+    async def empty(self) -> None:
         redis_command(self.url, "FLUSHALL")
 
     async def kill(self, queues: Queues, consuming: asyncio.Task[None]) -> None:
         await end_as_a_killed_process_does(cast("RedisQueues", queues), consuming)
 
-    def assert_nothing_is_left(self) -> None:
+    async def assert_nothing_is_left(self) -> None:
         assert redis_command(self.url, "EXISTS", f"{INGEST_QUEUE}-attempts") == 0
 
 
@@ -164,15 +166,33 @@ class SqsBroker:
     exact: bool = False
     tells_files: bool = False
 
-    def empty(self) -> None:
+    async def empty(self) -> None:
         forget_all(self.server)
 
     async def kill(self, queues: Queues, consuming: asyncio.Task[None]) -> None:
         await sqs_cut_off.until_settled()
         await sqs_cut_off.end_as_a_killed_process_does(cast("SqsQueues", queues), consuming)
 
-    def assert_nothing_is_left(self) -> None:
+    async def assert_nothing_is_left(self) -> None:
         """It keeps nothing beside its messages."""
+
+
+@dataclass
+class NatsBroker:
+    url: str
+    lease: float = 1.0
+    exact: bool = True
+    tells_files: bool = True
+
+    async def empty(self) -> None:
+        await nats_of_tests.forget_streams(self.url)
+
+    async def kill(self, queues: Queues, consuming: asyncio.Task[None]) -> None:
+        await nats_of_tests.until_settled()
+        await nats_of_tests.end_as_a_killed_process_does(cast("NatsQueues", queues), consuming)
+
+    async def assert_nothing_is_left(self) -> None:
+        assert await nats_of_tests.ledger_entries(self.url, INGEST_QUEUE) == 0
 
 
 class Machine(RuleBasedStateMachine):
@@ -181,7 +201,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.broker.empty()
+        self.runner.run(self.broker.empty())
         self.numbers = itertools.count(1)
         self.workers = itertools.count(1)
         self.model = Model()
@@ -231,7 +251,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def flush(self) -> None:
-        self.broker.empty()
+        self.runner.run(self.broker.empty())
         self.runner.run(self.observer.close())
         self.observer = self._open("observer")
         self.model.messages.clear()
@@ -261,7 +281,7 @@ class Machine(RuleBasedStateMachine):
         while self.model.messages:
             self.work(3)
         self.nothing_is_lost_and_nothing_is_twice()
-        self.broker.assert_nothing_is_left()
+        self.runner.run(self.broker.assert_nothing_is_left())
         self.runner.run(self.observer.close())
 
 
@@ -272,6 +292,10 @@ def test_whatever_happens_each_message_is_worked_on_until_its_last_verdict(redis
 def test_on_sqs_too(sqs_url: str, aws_server: RunningServer) -> None:
     """Fewer examples: a look at its dead letters takes a second."""
     run_the_model(SqsBroker(sqs_url, aws_server.url), examples=2, steps=5)
+
+
+def test_on_nats_too(nats_url: str) -> None:
+    run_the_model(NatsBroker(nats_url), examples=5, steps=8)
 
 
 def run_the_model(broker: Broker, *, examples: int, steps: int) -> None:

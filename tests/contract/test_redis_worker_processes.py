@@ -32,7 +32,7 @@ class TestRedisWorkerProcesses(WorkerProcessesContract):
     def queue_url(self, redis_url: str) -> str:
         return redis_url
 
-    def nothing_is_left(self, queue_url: str) -> None:
+    async def nothing_is_left(self, queue_url: str) -> None:
         assert redis_command(queue_url, "EXISTS", f"{INGEST_QUEUE}-attempts") == 0, "nothing of the count is left"
 
     async def test_a_message_that_a_worker_holds_without_knowing_goes_to_another(

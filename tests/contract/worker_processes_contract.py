@@ -115,9 +115,9 @@ class WorkerProcessesContract:
         (dead,) = await queues.dead_letters(INGEST_QUEUE)
         assert (dead.file_id.int, dead.code, dead.attempts) == (POISON, "gave_up", 4)
         assert dead.reason.startswith("The worker died on each of 4 attempts")
-        self.nothing_is_left(queue_url)
+        await self.nothing_is_left(queue_url)
 
-    def nothing_is_left(self, queue_url: str) -> None:
+    async def nothing_is_left(self, queue_url: str) -> None:
         """Of what the broker's own part keeps beside its messages."""
 
     async def test_a_library_that_keeps_the_interpreter_does_not_cost_the_lease(

@@ -18,7 +18,7 @@ from penstock.settings import load_settings
 
 SOURCE = Path(failpoints.__file__).parent
 STEPS = sorted((SOURCE / "pipeline").glob("*.py"))
-SETTLING = [SOURCE / "queues" / "redis_session.py", SOURCE / "queues" / "sqs_session.py"]
+SETTLING = [SOURCE / "queues" / f"{broker}_session.py" for broker in ("redis", "sqs", "nats")]
 """What obeys the verdicts, once for each broker: each has the same points."""
 
 DURABLE = {
@@ -26,7 +26,7 @@ DURABLE = {
     "store": {"write", "write_file", "delete", "wipe"},
     "queues": {"publish", "drop", "replay"},
     "leases": {"acknowledge", "bury", "give_back"},
-    "wire": {"send", "delete"},
+    "wire": {"send", "delete", "give_back"},
 }
 """What outlives the process once it is done, by the name of what does it."""
 

@@ -25,12 +25,21 @@ from penstock.queues.redis_address import redis_address
 from penstock.queues.redis_client import Errors, connected, node_of
 from penstock.queues.redis_leases import GROUP, keys_of
 from penstock.queues.redis_refusal import check_rights, explained
-from penstock.settings import DatabaseSettings, EmbeddingSettings, ObjectStoreSettings, ParsingSettings, QueueSettings
+from penstock.settings import (
+    Broker,
+    DatabaseSettings,
+    EmbeddingSettings,
+    ObjectStoreSettings,
+    ParsingSettings,
+    QueueSettings,
+    broker_of,
+)
 
 State = Literal["ok", "warning", "error"]
 LEAST_POSTGRESQL = 15
 LEAST_PGVECTOR = (0, 8)
 LEAST_REDIS = (6, 2)
+LEAST_NATS = (2, 9)
 LITTLE_DISK_BYTES = 2 * 10**9
 LITTLE_MEMORY_BYTES = 3 * 10**9
 """The parser children may take 1 GiB each, PostgreSQL and the model half a GB together."""
@@ -153,10 +162,18 @@ def _scalar(connection: psycopg.Connection, query: Any) -> object:
 
 def check_queue(settings: QueueSettings) -> Check:
     """Connect, and read whether this broker keeps what it is given."""
-    if urlsplit(settings.url.get_secret_value()).scheme == "sqs":
-        return _check_sqs(settings)
+    match broker_of(settings.url.get_secret_value()):
+        case Broker.REDIS:
+            return _check_redis(settings)
+        case Broker.SQS:
+            return _check_sqs(settings)
+        case Broker.NATS:
+            return _check_nats(settings)
+
+
+def _check_redis(settings: QueueSettings) -> Check:
     try:
-        return asyncio.run(_check_redis(settings))
+        return asyncio.run(_look_at_redis(settings))
     except InvalidSettings as error:
         return Check("queue", "error", error.message, "correct PENSTOCK_QUEUE_URL, or what Redis lets its user do")
     except PenstockError as error:
@@ -164,7 +181,7 @@ def check_queue(settings: QueueSettings) -> Check:
         return Check("queue", "error", error.message, advice)
 
 
-async def _check_redis(settings: QueueSettings) -> Check:
+async def _look_at_redis(settings: QueueSettings) -> Check:
     address = redis_address(settings.url.get_secret_value(), settings.prefix)
     streams = [address.key_of(queue) for queue in QUEUES]
     async with connected(address) as client:
@@ -200,6 +217,27 @@ def _check_sqs(settings: QueueSettings) -> Check:
     if look.problems:
         advice = "set these queues' attributes as docs/decisions/0027-queues-on-sqs.md says"
         return Check("queue", "warning", f"{found}; {'; '.join(look.problems)}", advice)
+    return Check("queue", "ok", found)
+
+
+def _check_nats(settings: QueueSettings) -> Check:
+    from penstock.queues.nats_look import look_at_nats  # nobody else needs its client
+
+    try:
+        look = asyncio.run(look_at_nats(settings.url.get_secret_value(), settings.prefix))
+    except PenstockError as error:
+        return Check("queue", "error", error.message, "start the queue, or set PENSTOCK_QUEUE_URL to where it is")
+    found = f"NATS {look.version}, {look.messages:,} messages"
+    if _version(look.version) < LEAST_NATS:
+        return Check("queue", "error", found, "Penstock needs NATS 2.9 or newer")
+    if look.missing:
+        found = f"{found}, without {', '.join(look.missing)}"
+    if look.weak:
+        state = "error" if any(weakness.loses_messages for weakness in look.weak) else "warning"
+        problems = "; ".join(weakness.problem for weakness in look.weak)
+        return Check("queue", state, f"{found}; {problems}", "; ".join(weakness.advice for weakness in look.weak))
+    if look.missing:
+        return Check("queue", "warning", found, "the first role that starts makes them")
     return Check("queue", "ok", found)
 
 

@@ -1,4 +1,4 @@
-"""The heartbeat of one Worker, in a process of its own: `redis_heartbeat.py` and `sqs_heartbeat.py` run it.
+"""The heartbeat of one Worker, in a process of its own: `redis_heartbeat.py` and others run it.
 
 A native library that keeps the interpreter to itself stops every thread of the Worker, also one that would renew
 its leases. This process goes on. It is told over stdin, in JSON lines, which messages are worked on, and ends
