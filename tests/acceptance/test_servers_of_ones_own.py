@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from installation import EXAMPLES, penstock_up
+from installation import EXAMPLES, Installation, penstock_up
 from real_servers import RunningServer, free_port, postgres_in, redis_command, wait_until
 from redis_servers import INSTALLED, PASSWORD, PREFIX, Watched, watched_redis
 
@@ -78,22 +79,47 @@ def test_the_same_on_sqs_and_s3(
         "PENSTOCK_OBJECT_STORE_URL": "s3://bucket/objects",
     }.items():
         monkeypatch.setenv(name, value)
-    torn = tmp_path / "torn.pdf"
-    torn.write_bytes(b"%PDF-1.7\n" + bytes(range(256)) * 8)
     with penstock_up(tmp_path / "data") as penstock:
-        added = penstock.lines("add", EXAMPLES)
-        assert {line["status"] for line in added} == {"complete"}
-        (hit,) = penstock.json("search", "how fast may the intake gate be closed", "-k", 1)
-        assert Path(hit["name"]).name == "operations-manual.pdf"
-        (failed,) = penstock.lines("add", torn, status=1)
-        assert failed["status"] == "failed"
-        (letter,) = penstock.json("dead-letters", "list")
-        assert (letter["file_id"], letter["code"]) == (failed["file_id"], failed["error"]["code"])
-        depths = penstock.json("queues")
-        assert all(queue["waiting"] == queue["in_flight"] == 0 for queue in depths.values())
-        assert depths["ingest-queue"]["dead_letters"] == 1
+        letter = the_letter_of_files_that_came(penstock, EXAMPLES, tmp_path)
         penstock.run("dead-letters", "drop", letter["dead_letter_id"])
         assert penstock.json("dead-letters", "list") == []
         checks = {check["name"]: check for check in penstock.json("doctor")["checks"]}
         assert checks["queue"]["state"] == checks["object store"]["state"] == "ok"
         assert not (tmp_path / "data" / "redis").exists()
+
+
+def test_the_same_on_nats(nats_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_QUEUE_URL", nats_url)
+    with penstock_up(tmp_path / "data") as penstock:
+        letter = the_letter_of_files_that_came(penstock, EXAMPLES / "operations-manual.pdf", tmp_path)
+        penstock.run("dead-letters", "replay", letter["dead_letter_id"])
+        letters: list[dict[str, Any]] = []
+
+        def came_again() -> bool:
+            letters[:] = penstock.json("dead-letters", "list")
+            return bool(letters) and letters[0]["dead_letter_id"] != letter["dead_letter_id"]
+
+        wait_until(came_again, what="the dead letter of the replay")
+        assert [(again["file_id"], again["code"]) for again in letters] == [(letter["file_id"], letter["code"])]
+        checks = {check["name"]: check for check in penstock.json("doctor")["checks"]}
+        assert checks["queue"]["state"] == "ok"
+        assert checks["queue"]["found"].startswith("NATS 2.")
+        assert not (tmp_path / "data" / "redis").exists()
+
+
+def the_letter_of_files_that_came(penstock: Installation, examples: Path, folder: Path) -> dict[str, Any]:
+    """Hand in examples and a torn file, and search: the dead letter of the torn one."""
+    torn = folder / "torn.pdf"
+    torn.write_bytes(b"%PDF-1.7\n" + bytes(range(256)) * 8)
+    added = penstock.lines("add", examples)
+    assert {line["status"] for line in added} == {"complete"}
+    (hit,) = penstock.json("search", "how fast may the intake gate be closed", "-k", 1)
+    assert Path(hit["name"]).name == "operations-manual.pdf"
+    (failed,) = penstock.lines("add", torn, status=1)
+    assert failed["status"] == "failed"
+    (letter,) = penstock.json("dead-letters", "list")
+    assert (letter["file_id"], letter["code"]) == (failed["file_id"], failed["error"]["code"])
+    depths = penstock.json("queues")
+    assert all(queue["waiting"] == queue["in_flight"] == 0 for queue in depths.values())
+    assert depths["ingest-queue"]["dead_letters"] == 1
+    return letter
