@@ -105,7 +105,7 @@ def test_the_queues_on_sqs_are_told_where_they_are() -> None:
 
 
 def test_the_queues_on_nats_are_told_where_they_are() -> None:
-    document = asyncapi.document("tls://me:topsecret@one.example:4222,two.example/acme?tls_ca=/secret")
+    document = asyncapi.document(queue_at("tls://me:topsecret@one.example:4222,two.example/acme?tls_ca=/secret"))
     assert "secret" not in document
     told = json.loads(document)
     assert told["servers"] == {
@@ -116,4 +116,4 @@ def test_the_queues_on_nats_are_told_where_they_are() -> None:
     assert channel["address"] == "acme-ingest-queue.{file_id}"
     assert {server["$ref"].rpartition("/")[2] for server in channel["servers"]} == set(told["servers"])
     assert "redis" not in document
-    assert told["components"] == json.loads(asyncapi.document("redis://h"))["components"]
+    assert told["components"] == json.loads(asyncapi.document(queue_at("redis://h")))["components"]

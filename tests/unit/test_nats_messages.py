@@ -71,6 +71,12 @@ def test_an_address_is_read(url: str, expected: NatsAddress) -> None:
     assert nats_address(url) == expected
 
 
+def test_the_prefix_stands_in_the_url_or_in_the_setting_of_its_own() -> None:
+    assert nats_address("nats://h", "acme") == nats_address("nats://h/acme") == nats_address("nats://h/acme", "acme")
+    with pytest.raises(InvalidSettings, match="another prefix than PENSTOCK_QUEUE_PREFIX"):
+        nats_address("nats://h/acme", "other")
+
+
 @pytest.mark.parametrize(
     ("url", "problem"),
     [

@@ -47,7 +47,10 @@ class NatsAddress:
 
 
 def nats_address(url: str, prefix: str = "") -> NatsAddress:
-    """Read PENSTOCK_QUEUE_URL, and PENSTOCK_QUEUE_PREFIX if the URL has none. Raises `InvalidSettings`, without showing what may be a secret."""
+    """Read PENSTOCK_QUEUE_URL, and PENSTOCK_QUEUE_PREFIX if the URL has none.
+
+    Raises `InvalidSettings`, without showing what may be a secret.
+    """
     parts = urlsplit(url)
     account, at, hosts = parts.netloc.rpartition("@")
     servers = hosts.split(",")
