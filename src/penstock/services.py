@@ -67,7 +67,7 @@ async def open_services(settings: Settings, *, role: str) -> AsyncGenerator[Serv
     """
     worker = f"{role}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     await anyio.to_thread.run_sync(migrate, settings.database)
-    database = await Database.open(settings.database)
+    database = await Database.open(settings.database, role=role)
     try:
         await _check_language(database, settings.search.language)
         queues = await open_queues(settings.queue, worker=worker, drain_seconds=settings.worker.drain_seconds)

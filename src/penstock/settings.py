@@ -51,6 +51,8 @@ def broker_of(url: str) -> Broker:
     """The broker that a checked PENSTOCK_QUEUE_URL names."""
     return BROKERS[urlsplit(url).scheme]
 
+Pooler = Literal["auto", "transaction"]
+
 
 class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,6 +76,10 @@ class DatabaseSettings(Group):
         return _checked_scheme(url, ("postgresql", "postgres"))
 
     pool_size: int = Field(default=8, ge=1, le=100, description="Most connections of one process.")
+    pooler: Pooler = Field(
+        default="auto",
+        description="auto: finds out whether a pooler is between; transaction: assumes one in this mode.",
+    )
     connect_timeout_seconds: float = Field(default=10, gt=0, description="Wait this long for a connection.")
 
 

@@ -14,6 +14,8 @@ import psycopg
 from PIL import Image, ImageDraw
 
 from penstock.database.migrate import migrations
+from penstock.database.outage import unavailable
+from penstock.database.statements import statement
 from penstock.embedding import open_engine
 from penstock.errors import InvalidSettings, PenstockError
 from penstock.models import QUEUES
@@ -128,13 +130,14 @@ def check_database(settings: DatabaseSettings) -> Check:
             return _check_versions(connection)
     except psycopg.Error as error:
         advice = "start the database, or set PENSTOCK_DATABASE_URL to where it is"
-        return Check("database", "error", _one_line(error), advice)
+        return Check("database", "error", unavailable(error).message, advice)
 
 
 def _check_versions(connection: psycopg.Connection) -> Check:
     version = connection.info.server_version // 10_000
     vector = _scalar(connection, "select default_version from pg_available_extensions where name = 'vector'")
-    found = f"PostgreSQL {version}, pgvector {vector or 'missing'}"
+    pooled = _scalar(connection, statement("server_process")) != connection.info.backend_pid
+    found = f"PostgreSQL {version}{' behind a pooler' if pooled else ''}, pgvector {vector or 'missing'}"
     if version < LEAST_POSTGRESQL:
         return Check("database", "error", found, f"Penstock needs PostgreSQL {LEAST_POSTGRESQL} or newer")
     if vector is None or _version(str(vector)) < LEAST_PGVECTOR:

@@ -6,6 +6,7 @@ import select
 import struct
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,9 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types import TypeInfo
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from penstock.database.outage import NOT_PREPARED, unavailable
 from penstock.database.statements import statement
-from penstock.errors import ServiceUnavailable
-from penstock.settings import DatabaseSettings
+from penstock.settings import DatabaseSettings, Pooler
 
 log = structlog.get_logger()
 
@@ -39,13 +40,16 @@ class Database:
         self._pool = pool
 
     @classmethod
-    async def open(cls, settings: DatabaseSettings) -> Database:
-        """Open a pool and wait for its first connection. Raises `ServiceUnavailable`."""
+    async def open(cls, settings: DatabaseSettings, *, role: str = "") -> Database:
+        """Open a pool and wait for its first connection. Raises `ServiceUnavailable`.
+
+        `role` is in the connections' application_name, for whoever looks who holds them.
+        """
         pool = AsyncConnectionPool[Rows](
             settings.url.get_secret_value(),
             connection_class=psycopg.AsyncConnection[DictRow],
-            kwargs={"row_factory": dict_row, "application_name": "penstock", **KEEPALIVE},
-            configure=_configure,
+            kwargs={"row_factory": dict_row, "application_name": f"penstock {role}".strip(), **KEEPALIVE},
+            configure=partial(_configure, pooler=settings.pooler),
             check=_check,
             min_size=1,
             max_size=settings.pool_size,
@@ -61,7 +65,7 @@ class Database:
             await pool.open(wait=True, timeout=settings.connect_timeout_seconds)
         except (PoolTimeout, psycopg.OperationalError) as error:
             await pool.close()
-            raise ServiceUnavailable(f"The database does not answer: {error}".strip()) from error
+            raise unavailable(error) from error
         return database
 
     @asynccontextmanager
@@ -74,8 +78,8 @@ class Database:
         try:
             async with self._pool.connection() as connection:
                 yield connection
-        except (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise ServiceUnavailable(f"The database does not answer: {error}".strip()) from error
+        except (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError, *NOT_PREPARED) as error:
+            raise unavailable(error) from error
 
     @asynccontextmanager
     async def statement(self) -> AsyncGenerator[Rows]:
@@ -131,8 +135,10 @@ def _has_something_to_say(socket: int) -> bool:
     return bool(poll.poll(0))
 
 
-async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
+async def _configure(connection: psycopg.AsyncConnection[Any], *, pooler: Pooler) -> None:
     await connection.set_autocommit(True)
+    if pooler == "transaction" or await _is_pooled(connection):
+        connection.prepare_threshold = None
     info = await TypeInfo.fetch(connection, "vector")
     await connection.set_autocommit(False)
     if info is None:
@@ -140,3 +146,13 @@ async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
     info.register(connection)
     dumper = type("VectorDumper", (_VectorDumper,), {"oid": info.oid})
     connection.adapters.register_dumper(np.ndarray, dumper)
+
+
+async def _is_pooled(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Whether a pooler stands between here and PostgreSQL, which may carry each transaction to another connection.
+
+    A statement prepared on one is unknown on the next, or is there another client's, of the same name. Poolers answer
+    cancellations themselves, and so greet with a process number of their own making.
+    """
+    row = await (await connection.execute(statement("server_process"))).fetchone()
+    return row is None or row["process"] != connection.info.backend_pid

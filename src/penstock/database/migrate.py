@@ -11,7 +11,8 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from penstock.errors import SchemaMismatch, ServiceUnavailable
+from penstock.database.outage import unavailable
+from penstock.errors import SchemaMismatch
 from penstock.settings import DatabaseSettings, Settings
 
 log = structlog.get_logger()
@@ -47,14 +48,24 @@ def migrate(settings: DatabaseSettings) -> list[Migration]:
     written by a newer release or lacks pgvector.
     """
     try:
-        with psycopg.connect(settings.url.get_secret_value(), connect_timeout=10) as connection:
+        with _connect(settings) as connection:
             return _run_missing(connection)
     except (psycopg.errors.UndefinedFile, psycopg.errors.FeatureNotSupported) as error:
         raise SchemaMismatch("The database server has no pgvector; install version 0.8 or newer on it.") from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise SchemaMismatch(f"The database user may not create Penstock's tables: {error}".strip()) from error
     except psycopg.OperationalError as error:
-        raise ServiceUnavailable(f"The database does not answer: {error}".strip()) from error
+        raise unavailable(error) from error
+
+
+def _connect(settings: DatabaseSettings) -> psycopg.Connection:
+    # Nothing is prepared: statements run a few times at most, and a pooler would keep them for others to trip over.
+    return psycopg.connect(
+        settings.url.get_secret_value(),
+        connect_timeout=10,
+        application_name="penstock migrate",
+        prepare_threshold=None,
+    )
 
 
 def _run_missing(connection: psycopg.Connection) -> list[Migration]:

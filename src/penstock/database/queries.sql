@@ -396,6 +396,10 @@ from files where announced_at is null and status = 'embedding'
 -- This transaction commits before the disk has it; the next on the connection waits again.
 set local synchronous_commit = off;
 
+-- name: server_process
+-- The server process that this transaction runs in.
+select pg_backend_pid() as process;
+
 -- name: try_lead
 -- One leader at a time, until the transaction ends.
 select pg_try_advisory_xact_lock(%(key)s) as leads;
