@@ -34,6 +34,7 @@ _ADVICE = {
     ),
     "connection slots are reserved": _NO_CONNECTION_LEFT,
     "too many clients already": _NO_CONNECTION_LEFT,
+    "too many connections for": _NO_CONNECTION_LEFT,
     "no more connections allowed": (
         "The pooler takes no more clients. Raise its max_client_conn, or lower PENSTOCK_DATABASE_POOL_SIZE"
     ),
