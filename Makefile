@@ -23,7 +23,7 @@ ALONE := tests/chaos $(addprefix tests/acceptance/test_,autoscaling.py benchmark
 # Each has a broker of its own and mostly waits for it.
 CONTRACTS := tests/contract
 
-test: .venv/installed distribution-redis distribution-nats programs-to-compare language-data lint types contracts  ## all of it: what CI runs
+test: .venv/installed distribution-redis distribution-nats distribution-postgres programs-to-compare language-data lint types contracts  ## all of it: what CI runs
 	$(BIN)/pytest -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE) $(CONTRACTS))
 	$(BIN)/pytest -n 2 --dist loadfile $(CONTRACTS)
 	$(BIN)/pytest $(ALONE)
@@ -106,6 +106,15 @@ distribution-nats:
 	@if [ "$$CI" = true ] && ! command -v nats-server >/dev/null && command -v apt-get >/dev/null; then \
 		{ apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends nats-server >/dev/null; } \
 			|| echo "nats-server cannot be installed here: its tests are skipped"; \
+	fi
+
+# PgBouncer, and a PostgreSQL that speaks TLS, which the embedded one does not. CI installs them; at home their tests are
+# skipped, with a word, unless you do.
+.PHONY: distribution-postgres
+distribution-postgres:
+	@if [ "$$CI" = true ] && ! { command -v pgbouncer && ls /usr/lib/postgresql/*/bin/postgres; } >/dev/null 2>&1 && command -v apt-get >/dev/null; then \
+		{ apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends pgbouncer postgresql openssl >/dev/null; } \
+			|| echo "pgbouncer and postgresql cannot be installed here: their tests are skipped"; \
 	fi
 
 # What we read of doc, xls and ppt is compared with what these programs read. They are run, never linked or shipped.
