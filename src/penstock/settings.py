@@ -52,6 +52,7 @@ def broker_of(url: str) -> Broker:
     return BROKERS[urlsplit(url).scheme]
 
 Pooler = Literal["auto", "transaction"]
+"""There is none that prepares statements behind a pooler: set wrongly, it would run those of other clients."""
 
 
 class Group(BaseModel):

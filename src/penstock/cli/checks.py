@@ -128,9 +128,11 @@ def check_database(settings: DatabaseSettings) -> Check:
     try:
         with psycopg.connect(settings.url.get_secret_value(), connect_timeout=5) as connection:
             return _check_versions(connection)
-    except psycopg.Error as error:
+    except psycopg.OperationalError as error:
         advice = "start the database, or set PENSTOCK_DATABASE_URL to where it is"
         return Check("database", "error", unavailable(error).message, advice)
+    except psycopg.Error as error:
+        return Check("database", "error", _one_line(error), "see what PENSTOCK_DATABASE_URL's user may do there")
 
 
 def _check_versions(connection: psycopg.Connection) -> Check:
