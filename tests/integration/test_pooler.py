@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +27,8 @@ from database_servers import (
 from pipeline_services import Pipeline, open_pipeline
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
-from real_servers import RunningServer
+from real_servers import RunningServer, free_port, wait_until
+from running_api import running_api
 
 from penstock.cli.checks import check_database
 from penstock.database import connection
@@ -121,6 +126,52 @@ async def test_everything_at_once_over_two_connections(
         assert len({hit.file_id for hit in found}) == 16
         assert await one.values(b"select name from pg_prepared_statements") == []
     assert watch.most[""] == SERVER_CONNECTIONS
+
+
+@contextmanager
+def running_worker(folder: Path, role: str, database_url: str, queue_url: str) -> Generator[None]:
+    """Reads and writes the objects of `running_api` in the same folder; must end well when it is told to."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")} | {
+        "PENSTOCK_DATABASE_URL": database_url,
+        "PENSTOCK_QUEUE_URL": queue_url,
+        "PENSTOCK_OBJECT_STORE_URL": (folder / "objects").as_uri(),
+        "PENSTOCK_EMBEDDING_MODEL": "fake://384",
+        "PENSTOCK_WORKER_HEALTH_PORT": str(free_port()),
+    }
+    with (folder / f"{role}.log").open("wb") as log:
+        worker = subprocess.Popen([sys.executable, "-m", "penstock", role], env=environment, stderr=log)
+    try:
+        yield
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0, (folder / f"{role}.log").read_text()
+    finally:
+        worker.kill()
+        worker.wait(20)
+
+
+@needs_pgbouncer
+def test_processes_take_files_in_and_find_them_over_two_connections(
+    pooler: RunningServer, migrated_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """An API, an Ingester and an Embedder: from the files to a search that finds one."""
+    url = over(pooler, migrated_url)
+    with (
+        running_api(tmp_path, database_url=url, queue_url=redis_url) as api,
+        running_worker(tmp_path, "ingester", url, redis_url),
+        running_worker(tmp_path, "embedder", url, redis_url),
+    ):
+        wait_until(api.is_ready, what="the API to be ready")
+        for number in range(12):
+            content = f"Gauge {number} was read at the weir.\n\n".encode() * 5
+            api.http.post("/files", files={"file": (f"{number}.txt", content)}).raise_for_status()
+        with psycopg.connect(migrated_url, autocommit=True) as rows:
+            counted = "select count(*) from files where status = 'complete'"
+            wait_until(lambda: rows.execute(counted).fetchone() == (12,), what="all files to be complete")
+            assert rows.execute("select max(ingest_attempt) from files").fetchone() == (1,)
+        found = api.http.post("/search", json={"query": "gauge 7", "mode": "text", "k": 1}).raise_for_status().json()
+        assert [hit["name"] for hit in found] == ["7.txt"]
+    for role in ("api", "ingester", "embedder"):
+        assert "Traceback" not in (tmp_path / f"{role}.log").read_text()
 
 
 @needs_pgbouncer
