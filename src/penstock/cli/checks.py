@@ -126,7 +126,7 @@ def _written(text: str) -> Image.Image:
 def check_database(settings: DatabaseSettings) -> Check:
     """Connect, and read the versions of PostgreSQL, pgvector and the schema."""
     try:
-        with psycopg.connect(settings.url.get_secret_value(), connect_timeout=5) as connection:
+        with psycopg.connect(settings.url.get_secret_value(), connect_timeout=5, prepare_threshold=None) as connection:
             return _check_versions(connection)
     except psycopg.OperationalError as error:
         advice = "start the database, or set PENSTOCK_DATABASE_URL to where it is"
