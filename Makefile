@@ -25,7 +25,7 @@ CONTRACTS := tests/contract
 
 test: .venv/installed distribution-redis distribution-nats distribution-postgres programs-to-compare language-data lint types contracts  ## all of it: what CI runs
 	$(BIN)/pytest -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE) $(CONTRACTS))
-	$(BIN)/pytest -n 2 --dist loadfile $(CONTRACTS)
+	$(BIN)/pytest -n 3 --dist loadfile $(CONTRACTS)
 	$(BIN)/pytest $(ALONE)
 
 lint: .venv/installed
