@@ -51,6 +51,7 @@ def broker_of(url: str) -> Broker:
     """The broker that a checked PENSTOCK_QUEUE_URL names."""
     return BROKERS[urlsplit(url).scheme]
 
+
 Pooler = Literal["auto", "transaction"]
 """There is none that prepares statements behind a pooler: set wrongly, it would run those of other clients."""
 
