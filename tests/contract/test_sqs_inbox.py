@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import structlog
-from real_servers import RunningServer
+from real_servers import RunningServer, free_port
 
+from penstock.cli.checks import check_bucket_events
 from penstock.errors import EventUnusable, InvalidSettings, ServiceUnavailable
 from penstock.queues import sqs_inbox
 from penstock.queues.sqs_address import sqs_address
@@ -227,3 +228,23 @@ async def test_a_queue_that_is_deleted_and_made_again_is_found(
             sender._sqs.create_queue(QueueName="inbox")
             sender.send("one")
             await taken.wait()
+
+
+def test_the_doctor_finds_the_queue_and_takes_nothing_from_it(sender: Sender, inbox_url: str) -> None:
+    sender.send("1")
+    check = check_bucket_events(inbox_url)
+    assert (check.state, check.found) == ("ok", f"{inbox_url} is there")
+    assert sender.counts() == (1, 0)
+
+
+def test_the_doctor_says_that_there_is_no_such_queue_or_no_sqs(inbox_url: str) -> None:
+    missing = check_bucket_events(inbox_url.replace("/inbox?", "/outbox?"))
+    assert missing.state == "error"
+    assert "outbox" in missing.found
+    assert "let S3 send to it" in (missing.advice or "")
+    away = check_bucket_events(f"sqs://eu-central-1/inbox?endpoint=http://127.0.0.1:{free_port()}")
+    assert away.state == "error"
+    assert "PENSTOCK_BUCKET_EVENTS_URL" in (away.advice or "")
+    nameless = check_bucket_events("sqs://eu-central-1")
+    assert nameless.state == "error"
+    assert "the queue has no name" in nameless.found

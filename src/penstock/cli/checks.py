@@ -246,6 +246,29 @@ def _check_nats(settings: QueueSettings) -> Check:
     return Check("queue", "ok", found)
 
 
+def check_bucket_events(url: str) -> Check:
+    """Find the queue on which S3 tells of changes in the bucket. Nothing is taken from it."""
+    from penstock.queues.sqs_inbox import SqsInbox  # botocore takes 0.5 s
+
+    async def find() -> None:
+        inbox = SqsInbox(url)
+        try:
+            await inbox.open()
+        finally:
+            await inbox.close()
+
+    name = "bucket events"
+    try:
+        asyncio.run(find())
+    except InvalidSettings as error:
+        advice = "make the queue, let S3 send to it and the API read it: docs/operations/index.md, Files from a bucket"
+        return Check(name, "error", error.message, advice)
+    except PenstockError as error:
+        advice = "see PENSTOCK_BUCKET_EVENTS_URL, and AWS' own variables, profiles or roles for credentials"
+        return Check(name, "error", error.message, advice)
+    return Check(name, "ok", f"{url} is there")
+
+
 def check_object_store(settings: ObjectStoreSettings) -> Check:
     """Write, read and delete a small object."""
     try:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from penstock.cli.checks import (
     Check,
+    check_bucket_events,
     check_database,
     check_disk,
     check_machine,
@@ -101,6 +102,8 @@ def _service_checks(settings: Settings, folder: DataFolder, *, runs_here: bool) 
     yield check_database(settings.database)
     yield check_queue(settings.queue)
     yield check_object_store(settings.object_store)
+    if settings.bucket.events_url:
+        yield check_bucket_events(settings.bucket.events_url)
     yield check_disk(disk_folder(settings.object_store, folder.path))
 
 
