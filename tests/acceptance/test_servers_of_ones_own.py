@@ -1,4 +1,7 @@
-"""The same code on servers by URL: another PostgreSQL over TCP, and the distribution's Redis behind sentinels."""
+"""The same code on servers by URL: another PostgreSQL over TCP, the distribution's Redis with sentinels, SQS, NATS, S3.
+
+What is accepted is the same everywhere; on Redis and files, as `penstock up` has them, `test_one_machine.py` asks more.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import pytest
 from installation import EXAMPLES, Installation, penstock_up
 from real_servers import RunningServer, free_port, postgres_in, redis_command, wait_until
 from redis_servers import INSTALLED, PASSWORD, PREFIX, Watched, watched_redis
+from watched_bucket import Bucket, bucket_on
 
 from penstock.local import postgres
 
@@ -40,9 +44,18 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         yield servers
 
 
+@pytest.fixture
+def bucket(aws_server: RunningServer, aws_credentials: None, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """Whose events a queue is told of. The objects are there from now on. AWS is emulated, over HTTP."""
+    made = bucket_on(aws_server.url)
+    for name, value in {**made.environment, "PENSTOCK_OBJECT_STORE_URL": "s3://acme/objects"}.items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
 @INSTALLED
-def test_up_uses_the_servers_that_the_settings_name_and_outlives_the_queues_primary(
-    postgres_16: str, watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_on_redis_and_s3_whose_queues_primary_dies(
+    postgres_16: str, watched: Watched, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PENSTOCK_DATABASE_URL", postgres_16)
     monkeypatch.setenv("PENSTOCK_QUEUE_URL", watched.url)
@@ -64,31 +77,42 @@ def test_up_uses_the_servers_that_the_settings_name_and_outlives_the_queues_prim
         assert PASSWORD not in str(checked)
         assert not (tmp_path / "data" / "postgres").exists()
         assert not (tmp_path / "data" / "redis").exists()
+    assert any(key.startswith("objects/files/") for key in bucket.objects())
 
 
-def test_the_same_on_sqs_and_s3(
-    aws_server: RunningServer, sqs_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only the URLs differ; AWS is emulated, over HTTP."""
-    httpx.put(f"{aws_server.url}/bucket", trust_env=False).raise_for_status()
-    for name, value in {
-        "AWS_ENDPOINT_URL": aws_server.url,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_REGION": "us-east-1",
-        "PENSTOCK_QUEUE_URL": sqs_url,
-        "PENSTOCK_OBJECT_STORE_URL": "s3://bucket/objects",
-    }.items():
-        monkeypatch.setenv(name, value)
+def test_on_sqs_and_s3(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_QUEUE_URL", f"sqs://eu-central-1/test?endpoint={bucket.url}")
+    monkeypatch.setenv("PENSTOCK_BUCKET_EVENTS_URL", bucket.settings["PENSTOCK_BUCKET_EVENTS_URL"])
     with penstock_up(tmp_path / "data") as penstock:
         letter = the_letter_of_files_that_came(penstock, EXAMPLES, tmp_path)
         penstock.run("dead-letters", "drop", letter["dead_letter_id"])
         assert penstock.json("dead-letters", "list") == []
         checks = {check["name"]: check for check in penstock.json("doctor")["checks"]}
-        assert checks["queue"]["state"] == checks["object store"]["state"] == "ok"
+        assert {checks[name]["state"] for name in ("queue", "object store", "bucket events")} == {"ok"}
+        assert_what_is_put_into_the_bucket_is_found(penstock, bucket)
         assert not (tmp_path / "data" / "redis").exists()
+        assert not any((tmp_path / "data" / "objects").rglob("*"))
 
 
-def test_the_same_on_nats(nats_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def assert_what_is_put_into_the_bucket_is_found(penstock: Installation, bucket: Bucket) -> None:
+    """Without a call of the API, or by a URL that it gave."""
+    bucket.put("objects/inbox/weir.md", b"# Weir\n\nThe weir of Oberau has seven gates.")
+    asked = httpx.post(f"{penstock.url}/files/uploads", json={"name": "lock.md"}, trust_env=False).json()
+    written = httpx.put(asked["url"], content=b"# Lock\n\nThe lock of Unterau has two chambers.", trust_env=False)
+    written.raise_for_status()
+
+    def statuses() -> dict[str, str]:
+        files = httpx.get(f"{penstock.url}/files", trust_env=False).json()["items"]
+        return {file["name"]: file["status"] for file in files}
+
+    wait_until(lambda: {"weir.md", "lock.md"} <= statuses().keys(), what="both are Files")
+    wait_until(lambda: statuses()["weir.md"] == statuses()["lock.md"] == "complete", what="both are complete")
+    for query, name in (("how many gates has the weir", "weir.md"), ("how many chambers has the lock", "lock.md")):
+        (hit,) = penstock.json("search", query, "-k", 1)
+        assert hit["name"] == name
+
+
+def test_on_nats(nats_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENSTOCK_QUEUE_URL", nats_url)
     with penstock_up(tmp_path / "data") as penstock:
         letter = the_letter_of_files_that_came(penstock, EXAMPLES / "operations-manual.pdf", tmp_path)

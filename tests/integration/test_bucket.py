@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from bucket import Bucket, bucket_on
 from real_servers import RunningServer
+from watched_bucket import Bucket, bucket_on
 
 from penstock.database.files import FileFilter, list_files
 from penstock.errors import EventUnusable, ObjectForbidden, ServiceUnavailable

@@ -10,10 +10,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from bucket import Bucket, bucket_on
 from pydantic import SecretStr
 from real_servers import RunningServer, redis_command, wait_until
 from running_api import RunningApi, running_api
+from watched_bucket import Bucket, bucket_on
 
 from penstock.database.connection import Database
 from penstock.objects import ObjectStore
